@@ -1,0 +1,5 @@
+"""``python -m cedistill`` is the command line."""
+
+from cedistill.cli import main
+
+main()

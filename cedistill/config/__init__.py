@@ -1,0 +1,1 @@
+"""Configuration files: TOML in, validated and immutable objects out."""

@@ -1,0 +1,155 @@
+"""An objective: a loss, its parameters, the lists it needs and its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from cedistill.config.shipped import find_shipped
+from cedistill.config.toml import Strict, override, read_toml, validated
+from cedistill.errors import InputError
+
+Need = Literal["labels", "teacher-scores", "teacher-ranking"]
+Kind = Literal["pairs", "positive-and-negatives", "ranking"]
+
+
+class Lists(Strict):
+    """What one training list is made of."""
+
+    kind: Kind
+    needs: tuple[Need, ...] = Field(min_length=1)
+    size: int = Field(ge=2, description="documents of a list, at most")
+    source: str | None = Field(None, description="the study's training data for this objective, by name")
+    relevant_grade: PositiveInt = Field(1, description="grade from which a judged document counts as relevant")
+
+    @property
+    def teacher(self) -> bool:
+        """Whether the targets come from a teacher rather than from labels."""
+        return any(need != "labels" for need in self.needs)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Lists:
+        if self.kind == "pairs" and self.size != 2:
+            raise ValueError(f"size: expected 2 for lists of kind 'pairs', found {self.size}; set size = 2 or another kind")
+        if self.kind == "positive-and-negatives" and "labels" not in self.needs:
+            raise ValueError("needs: expected 'labels' for lists of kind 'positive-and-negatives', found none; add it")
+        return self
+
+
+class Group(Strict):
+    """The schedule of one group of backbones. ``pairs`` counts lists of two documents, ``queries`` lists of any size."""
+
+    learning_rate: PositiveFloat
+    pairs: PositiveInt | None = None
+    queries: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Group:
+        if (self.pairs is None) == (self.queries is None):
+            raise ValueError("expected exactly one of 'pairs' and 'queries' per optimisation step; give one")
+        return self
+
+
+class Training(Strict):
+    """The optimisation: AdamW, linear warm-up, linear decay to zero. Values given here hold for every backbone group."""
+
+    steps: PositiveInt
+    warmup_steps: int = Field(0, ge=0)
+    learning_rate: PositiveFloat | None = None
+    queries: PositiveInt | None = Field(None, description="lists per optimisation step, in place of the group's")
+    weight_decay: float = Field(0.0, ge=0)
+    adam_epsilon: PositiveFloat = 1e-8
+    max_grad_norm: PositiveFloat = 1.0
+    query_tokens: PositiveInt = 32
+    document_tokens: PositiveInt = 256
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    validate_every: PositiveInt = 5000
+    patience: PositiveInt | None = Field(None, description="validations without a better figure before training stops")
+    base: Group | None = None
+    mini: Group | None = None
+    micro: Group | None = None
+
+
+class Objective(Strict):
+    """One objective file."""
+
+    title: str
+    paper: str = ""
+    loss: str
+    parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    lists: Lists
+    training: Training
+
+    @model_validator(mode="after")
+    def _pairs_are_pairs(self) -> Objective:
+        for name in ("base", "mini", "micro"):
+            group = getattr(self.training, name)
+            if group is not None and group.pairs is not None and self.lists.kind != "pairs":
+                raise ValueError(
+                    f"training.{name}.pairs: expected 'queries' for lists of kind {self.lists.kind!r}, found 'pairs'; rename it"
+                )
+        return self
+
+
+class Schedule(NamedTuple):
+    """The figures of one training run."""
+
+    steps: int
+    warmup_steps: int
+    learning_rate: float
+    lists_per_step: int
+
+
+def load_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective:
+    """Load an objective by its shipped name or from a TOML file, with ``KEY=VALUE`` settings put in place of the file's.
+
+    When ``settings`` change ``training.steps`` but not ``training.warmup_steps``, the warm-up keeps its share of the steps.
+    Raises InputError for unknown names, keys, values out of range, and loss parameters that the loss refuses.
+    """
+    objective = read_objective(name_or_path, settings)
+    from cedistill.losses import get_loss
+
+    try:
+        get_loss(objective.loss, **objective.parameters)
+    except ValueError as error:
+        raise InputError(f"{find_shipped('objectives', name_or_path)}: {error}") from None
+    return objective
+
+
+def read_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective:
+    """Like load_objective, without looking at the loss itself (which takes torch to import)."""
+    path = find_shipped("objectives", name_or_path)
+    table = read_toml(path)
+    objective = validated(Objective, table, str(path), path.read_text(encoding="utf-8"))
+    settings = list(settings)
+    if not settings:
+        return objective
+    return validated(Objective, _with_scaled_warmup(table, override(table, settings)), f"--set {' --set '.join(settings)}")
+
+
+def schedule(objective: Objective, group: str) -> Schedule:
+    """Return the schedule of ``objective`` for a backbone group. Raises InputError when the objective says nothing of it."""
+    training = objective.training
+    own: Group | None = getattr(training, group, None)
+    rate = training.learning_rate or (own.learning_rate if own else None)
+    lists = training.queries or ((own.pairs or own.queries) if own else None)
+    if rate is None or lists is None:
+        raise InputError(
+            f"objective {objective.title!r} has no [training.{group}] for this backbone; "
+            f"add it, or give --set training.learning_rate=… and --set training.queries=…"
+        )
+    return Schedule(training.steps, min(training.warmup_steps, training.steps), rate, lists)
+
+
+def _with_scaled_warmup(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    old, new = before.get("training"), after.get("training")
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return after
+    steps, warmup = old.get("steps"), old.get("warmup_steps")
+    changed = new.get("steps")
+    whole = all(type(one) is int and one > 0 for one in (steps, warmup, changed))
+    if whole and changed != steps and new.get("warmup_steps") == warmup:
+        new["warmup_steps"] = round(changed * warmup / steps)  # type: ignore[operator]
+    return after

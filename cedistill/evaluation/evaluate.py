@@ -1,0 +1,88 @@
+"""Evaluate a model: re-rank the candidates of data sets and measure the result beside the first stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from cedistill.config.benchmark import Evaluation
+from cedistill.data.collections import open_collection, require_labels
+from cedistill.data.files import writing
+from cedistill.data.qrels import Qrels
+from cedistill.data.runs import Run, write_run
+from cedistill.errors import InputError
+from cedistill.evaluation.compare import compare
+from cedistill.evaluation.first_stage import candidates_of, first_stage_name
+from cedistill.evaluation.measures import parse_measure
+from cedistill.evaluation.metrics import measure_run
+from cedistill.evaluation.rerank import rerank
+from cedistill.model.reranker import Reranker
+
+RERANKED = "reranked"
+
+
+def evaluate(
+    model: str | Path | Reranker,
+    evaluations: Iterable[Evaluation],
+    output: str | Path,
+    *,
+    precision: str = "float32",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Re-rank and measure each data set; write ``metrics.json`` and ``runs/`` into ``output``.
+
+    Args:
+        model: a trained model's folder or Hub id, or a loaded Reranker.
+        evaluations: the data sets, for example ``load_benchmark("demo").datasets``.
+        output: folder for the results, made if missing.
+        precision: ``float32``, ``bf16`` or ``auto`` for scoring.
+        progress: called with pairs done and pairs in all, for each data set anew.
+
+    Returns:
+        ``{"datasets": {LABEL: {"first_stage": NAME, "depth": K, "runs": {...}, "comparisons": [...]}}}``, the latter two as
+        ``cedistill metrics --json`` gives them, the first stage first.
+
+    Raises:
+        InputError: malformed or unlabelled data, unknown measures, no such model; nothing is written for that data set.
+    """
+    evaluations, output = list(evaluations), Path(output)
+    for one in evaluations:
+        for measure in one.measures:
+            parse_measure(measure)
+        require_labels(one.dataset)
+    labels = [one.label for one in evaluations]
+    if len(set(labels)) < len(labels):
+        raise InputError(f"expected each data set once, found {', '.join(labels)}; leave out the repeated one")
+    scorer = model if isinstance(model, Reranker) else Reranker(str(model), precision=precision)
+    result = {"datasets": {one.label: _one(scorer, one, output / "runs", progress) for one in evaluations}}
+    with writing(output / "metrics.json") as file:
+        json.dump(result, file, indent=1)
+    return result
+
+
+def _one(scorer: Reranker, one: Evaluation, runs: Path, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
+    collection = open_collection(one.dataset)
+    qrels = require_labels(collection)
+    candidates = candidates_of(collection, one.candidates, one.depth)
+    reranked = rerank(scorer.score, collection, candidates, progress=progress)
+    first = first_stage_name(one.candidates)
+    path = runs / f"{one.label}.trec.gz"
+    result = {
+        "first_stage": first,
+        "depth": one.depth,
+        **_measured({first: candidates, RERANKED: reranked}, qrels, one, path),
+    }
+    write_run(path, reranked, "cedistill")
+    return result
+
+
+def _measured(runs: dict[str, Run], qrels: Qrels, one: Evaluation, path: Path) -> dict[str, Any]:
+    names = [str(parse_measure(measure)) for measure in one.measures]
+    measured = {name: measure_run(run, qrels, names, f"{path.name} ({name})") for name, run in runs.items()}
+    values = {name: values for name, (values, _) in measured.items()}
+    return {
+        "runs": {name: record for name, (_, record) in measured.items()},
+        "comparisons": compare(next(iter(runs)), values, names),
+    }

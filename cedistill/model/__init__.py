@@ -1,0 +1,1 @@
+"""Backbones, the forward pass of pairs, and the re-ranker."""

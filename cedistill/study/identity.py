@@ -1,0 +1,68 @@
+"""The identity of a cell: a hash of everything that determines its model, and one of all that determines its figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cedistill import __version__
+from cedistill.config.benchmark import Evaluation
+from cedistill.config.train_data import TrainData
+from cedistill.data.collections import collection_files
+from cedistill.data.files import sha256
+from cedistill.data.references import run_path
+from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of
+
+
+def training_identity(study: Study, cell: Cell) -> str:
+    """Return the identity of a cell's model. Raises InputError when a file it depends on is missing."""
+    untrained = cell.objective == UNTRAINED
+    validate = study.validate_on
+    return _hash(
+        __version__,
+        cell.backbone,
+        cell.seed,
+        None if untrained else objective_of(study, cell).model_dump(mode="json"),
+        None if untrained else _train_data(study.train),
+        None if untrained or validate is None else [_dataset(validate.dataset), _run(validate.candidates)],
+    )
+
+
+def figures_identity(study: Study, cell: Cell) -> str:
+    """Return the identity of a cell's figures: its model's, and what it is evaluated on."""
+    return _hash(training_identity(study, cell), [_evaluation(one) for one in study.evaluate])
+
+
+def _train_data(data: TrainData) -> Any:
+    files = [_file(Path(one)) if one else None for one in (data.pairs, data.lists)]
+    runs = [_run(one) if one else None for one in (data.candidates, *data.teachers)]
+    return [_dataset(data.dataset) if data.dataset else None, runs, files]
+
+
+def _evaluation(one: Evaluation) -> Any:
+    return [one.label, _dataset(one.dataset), _run(one.candidates), one.depth, list(one.measures)]
+
+
+def _dataset(reference: str) -> list[str]:
+    return [_file(path) for path in collection_files(reference)]
+
+
+def _run(reference: str) -> str:
+    return reference if reference == "bm25" else _file(run_path(reference))
+
+
+def _file(path: Path) -> str:
+    stat = path.stat()
+    return _content(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _content(path: Path, size: int, changed: int) -> str:
+    return sha256(path)
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The one trainer, its validation, its log and its checkpoints."""

@@ -1,0 +1,123 @@
+"""The optimisation itself: AdamW, warm-up and linear decay over the lists of a run, with checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, TrainingArguments
+
+from cedistill.config.objective import Objective, Schedule
+from cedistill.data.lists import TrainingLists
+from cedistill.losses import get_loss
+from cedistill.model.encode import make_encoder, max_positions
+from cedistill.model.forward import chunk_limits
+from cedistill.model.precision import choose_precision
+from cedistill.training.collate import Collator
+from cedistill.training.record import Progress, Record
+from cedistill.training.trainer import ListTrainer
+from cedistill.training.validation import MEASURE, Validation
+
+
+class Fit(NamedTuple):
+    """What is trained, and how."""
+
+    model: Any
+    tokenizer: Any
+    objective: Objective
+    plan: Schedule
+    seed: int
+    validation: Validation | None
+    workers: int
+
+
+def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: Progress | None) -> dict[str, Any]:
+    """Train ``job.model`` in place, from the last whole checkpoint in ``checkpoints`` if there is one.
+
+    Returns:
+        Figures of the run: steps done, last loss, pairs, and with a validation the best value and its step.
+    """
+    training = job.objective.training
+    arguments = _arguments(job, checkpoints)
+    precision = choose_precision(training.precision, arguments.device)
+    encoder = make_encoder(job.tokenizer, training.query_tokens, training.document_tokens, max_positions(job.model.config))
+    validate = job.validation
+    trainer = ListTrainer(
+        loss=get_loss(job.objective.loss, **job.objective.parameters),
+        precision=precision,
+        validation=(lambda: validate(job.model, encoder, precision)) if validate else None,
+        model=job.model,
+        args=arguments,
+        train_dataset=lists,
+        eval_dataset=lists if validate else None,  # Trainer asks for one; validation brings its own
+        data_collator=Collator(encoder, *chunk_limits(arguments.device)),
+    )
+    record = Record(log, lambda: trainer.pairs_seen, progress)
+    trainer.add_callback(record)
+    for console in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(console)
+    if validate and training.patience:
+        trainer.add_callback(EarlyStoppingCallback(training.patience))
+    trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+    job.model.eval()
+    state = trainer.state
+    figures = {"steps": state.global_step, "loss": _last_loss(state.log_history), "precision": precision}
+    if validate:
+        figures["validation"] = {MEASURE: state.best_metric, "step": state.best_global_step}
+    return figures
+
+
+def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
+    training, plan = job.objective.training, job.plan
+    every = _every(training.validate_every, plan.steps)
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=plan.steps,
+        per_device_train_batch_size=plan.lists_per_step,
+        learning_rate=plan.learning_rate,
+        warmup_steps=plan.warmup_steps,
+        lr_scheduler_type="linear",
+        weight_decay=training.weight_decay,
+        adam_epsilon=training.adam_epsilon,
+        max_grad_norm=training.max_grad_norm,
+        seed=job.seed,
+        eval_strategy="steps" if job.validation else "no",
+        eval_steps=every,
+        save_steps=every,
+        save_total_limit=1,
+        load_best_model_at_end=job.validation is not None,
+        metric_for_best_model=MEASURE if job.validation else None,
+        greater_is_better=True if job.validation else None,
+        logging_steps=math.gcd(every, max(1, plan.steps // 50)),
+        logging_nan_inf_filter=False,
+        dataloader_num_workers=job.workers,
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def _every(asked: int, steps: int) -> int:
+    """Return the steps between checkpoints and validations: as asked, or four times in a shorter run."""
+    return min(asked, max(1, math.ceil(steps / 4)))
+
+
+def _last_whole(checkpoints: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end; the trainer's state is the last file of one."""
+    folders = sorted(checkpoints.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    for folder in reversed(folders):
+        try:
+            json.loads((folder / "trainer_state.json").read_text())
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+        else:
+            return str(folder)
+    return None
+
+
+def _last_loss(history: list[dict[str, Any]]) -> float | None:
+    return next((entry["loss"] for entry in reversed(history) if "loss" in entry), None)

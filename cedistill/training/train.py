@@ -1,0 +1,112 @@
+"""Train one cell: a backbone under an objective, on lists of the study's or the user's own data."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cedistill.config.objective import Objective, load_objective, schedule
+from cedistill.config.train_data import TrainData, check_provides
+from cedistill.errors import InputError
+from cedistill.training.record import Progress
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    backbone: str,
+    objective: str | Objective,
+    output: str | Path,
+    *,
+    data: TrainData | None = None,
+    seed: int = 12,
+    validate: str | None = None,
+    validate_candidates: str = "bm25",
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    workers: int | None = None,
+    log: str | Path | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a cross-encoder and save it.
+
+    Args:
+        backbone: a name of ``cedistill ls backbones``, a Hub id or a folder.
+        objective: a name of ``cedistill ls objectives``, a TOML file, or a loaded objective.
+        output: folder of the model; must be new or empty unless ``resume``.
+        data: what training lists are made of.
+        seed: of the classification head, of dropout and of the lists.
+        validate: data set reference; the checkpoint with the best nDCG@10 on it is kept.
+        validate_candidates: run to re-rank there, or ``bm25`` for BM25's first 100.
+        settings: ``KEY=VALUE`` in place of values of the objective.
+        resume: go on from the last checkpoint in ``output``, or start when there is none.
+        workers: processes that read and tokenise ahead; by default half the processors, at least 1 and at most 4.
+        log: file of the training log; by default ``log.jsonl`` in ``output``.
+        command: recorded in ``cedistill.json``.
+        progress: called after each step.
+
+    Returns:
+        The content of ``cedistill.json``: resolved configuration, versions, seed, hashes of the inputs, figures.
+
+    Raises:
+        InputError: bad input; nothing is written then.
+        DivergedError: the loss is no finite number.
+    """
+    output, data = Path(output), data or TrainData()
+    if isinstance(objective, Objective) and settings:
+        raise InputError("expected settings with an objective's name or file, found them with a loaded one; load it with them")
+    loaded = objective if isinstance(objective, Objective) else load_objective(objective, settings)
+    check_provides(loaded, data)
+    finished = _state_of(output, resume)
+    if finished:
+        return finished
+
+    from cedistill.data.lists import TrainingLists
+    from cedistill.data.pools import load_pools
+    from cedistill.model.backbones import group_of, load_backbone
+    from cedistill.training.fit import Fit, fit
+    from cedistill.training.provenance import check_same_run, describe_run, write_model_folder
+    from cedistill.training.validation import make_validation
+
+    pools = load_pools(data, labels="labels" in loaded.lists.needs)
+    validation = make_validation(validate, validate_candidates) if validate else None
+    model, tokenizer = load_backbone(backbone, seed)
+    plan = schedule(loaded, group_of(backbone, model.config))
+    lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
+    run = describe_run(backbone, loaded, plan, data, pools.inputs, seed, validate, validate_candidates if validate else None)
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoints = output / "checkpoints"
+    check_same_run(checkpoints, run)
+    started = time.monotonic()
+    figures = fit(
+        Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers)),
+        lists,
+        checkpoints,
+        Path(log) if log else output / "log.jsonl",
+        progress,
+    )
+    figures["seconds"] = round(time.monotonic() - started, 1)
+    return write_model_folder(output, model, tokenizer, run, figures, command)
+
+
+def _state_of(output: Path, resume: bool) -> dict[str, Any] | None:
+    from cedistill.training.provenance import read_finished
+
+    finished = read_finished(output)
+    if resume:
+        if finished:
+            logger.warning("%s: training is finished, nothing to resume", output)
+        return finished
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        found = "a finished model" if finished else "an interrupted run" if (output / "checkpoints").exists() else "files"
+        raise InputError(f"{output}: expected a new or empty folder, found {found}; give another --output, or --resume to go on")
+    return None
+
+
+def _workers(asked: int | None) -> int:
+    return asked if asked is not None else max(1, min(4, (os.cpu_count() or 1) // 2))

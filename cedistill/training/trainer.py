@@ -1,0 +1,62 @@
+"""The trainer of lists: transformers' Trainer with our lists, forward pass, loss and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import SequentialSampler
+from transformers import Trainer
+
+from cedistill.data.lists import TrainingLists
+from cedistill.model.forward import logits
+from cedistill.model.precision import autocast
+from cedistill.training.collate import ListBatch
+
+Loss = Callable[..., Tensor]
+
+
+class ListTrainer(Trainer):
+    """Trainer whose batches are lists: see ``ListBatch``. Optimiser, schedule, clipping, checkpoints and resuming are Trainer's.
+
+    ``validation`` returns figures of the model as it stands, by name; they are logged as ``eval_NAME``.
+    """
+
+    def __init__(
+        self, *, loss: Loss, precision: str, validation: Callable[[], dict[str, float]] | None, **trainer: Any
+    ) -> None:
+        """Take the loss and the validation besides what Trainer takes."""
+        self.loss, self.precision, self.validation = loss, precision, validation
+        self.pairs_seen = 0
+        super().__init__(**trainer)
+        self.loss_is_scaled_for_ga = False  # our losses are means over a batch
+
+    def compute_loss(
+        self, model: Any, inputs: ListBatch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Score all pairs chunk by chunk, put the scores back into their lists and apply the loss in float32."""
+        mask = inputs["mask"]
+        with autocast(self.precision, self.args.device):
+            flat = logits(model, inputs["pairs"])
+        scores = flat.new_zeros(mask.shape).masked_scatter(mask, flat)
+        self.pairs_seen += len(flat)
+        loss = self.loss(scores, inputs["targets"], mask)
+        return (loss, scores) if return_outputs else loss
+
+    def evaluate(self, *args: Any, **keywords: Any) -> dict[str, float]:
+        """Validate the model as it stands."""
+        if self.validation is None:
+            return {}
+        figures = {f"eval_{name}": value for name, value in self.validation().items()}
+        self.log(dict(figures))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
+        return figures
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Return 0: Trainer's estimate knows nothing of chunks."""
+        return 0
+
+    def _get_train_sampler(self, train_dataset: TrainingLists | None = None) -> SequentialSampler:
+        # The order is in the lists themselves: list i of a seed is the same for any number of workers and processes.
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
