@@ -67,7 +67,9 @@ def train(
     output: Annotated[Path, typer.Option(help="Folder of the model, new or empty.")],
     dataset: Annotated[str | None, typer.Option(help="Own data set: PATH or PATH:SPLIT, or demo:train.")] = None,
     candidates: Annotated[str | None, typer.Option(help="Run whose documents the lists are drawn from.")] = None,
-    teacher: Annotated[list[str] | None, typer.Option(help="Run with a teacher's scores; several are averaged.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Run with a teacher's scores; several are averaged.")
+    ] = None,
     pairs: Annotated[str | None, typer.Option(help="File of scored pairs, or id triples or pairs.")] = None,
     lists: Annotated[str | None, typer.Option(help="JSONL file of lists with their texts.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimisation steps.")] = None,
@@ -75,7 +77,9 @@ def train(
     list_size: Annotated[int | None, typer.Option(min=2, help="Documents of a list.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the head, dropout and the lists.")] = 12,
-    validate: Annotated[str | None, typer.Option(help="Labelled data set on which the best checkpoint is chosen.")] = None,
+    validate: Annotated[
+        str | None, typer.Option(help="Labelled data set on which the best checkpoint is chosen.")
+    ] = None,
     validate_candidates: Annotated[str, typer.Option(help="Run to re-rank there, or bm25.")] = "bm25",
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the objective's.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that read and tokenise ahead.")] = None,
@@ -179,7 +183,9 @@ def metrics(
 def evaluate(
     model: Annotated[str, typer.Argument(help="A trained model's folder or Hub id.")],
     output: Annotated[Path, typer.Option(help="Folder for metrics.json and runs/.")],
-    benchmark: Annotated[list[str] | None, typer.Option(help="A name of `cedistill ls benchmarks` or a TOML file.")] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="A name of `cedistill ls benchmarks` or a TOML file.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Labelled data set in place of a benchmark.")] = None,
     candidates: Annotated[str, typer.Option(help="Run to re-rank, or bm25 for its first 100.")] = "bm25",
     depth: Depth = None,
@@ -201,7 +207,9 @@ def evaluate(
         wanted = [one for name in benchmark or [] for one in load_benchmark(name).datasets]
     with phases() as phase:
         advance = phase("re-ranking")
-        result = run(model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, "pairs"))
+        result = run(
+            model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, "pairs")
+        )
     if as_json:
         _print_json(result)
         return
@@ -290,8 +298,12 @@ def export(
 
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and the exit status of its kind."""
+    import os
+
     import click
 
+    # Threads that spin while they wait starve the loader's workers and whatever else runs on a machine of few cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = app(standalone_mode=False)
     except click.UsageError as error:

@@ -30,7 +30,13 @@ def phases() -> Iterator[Callable[[str], Advance]]:
     if not console.is_terminal:
         yield lambda name: _lines(name)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[words]}"),
+    )
     with Progress(*columns, console=console) as bars:
         yield lambda name: _bar(bars, name)
 

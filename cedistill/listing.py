@@ -22,9 +22,9 @@ def listing(kind: str) -> list[dict[str, str]]:
 
 
 def _losses() -> list[dict[str, str]]:
-    from cedistill.losses import loss_function, loss_names
+    from cedistill.losses import get_loss, loss_names
 
-    return [{"name": name, "about": _first_line(loss_function(name).__doc__)} for name in loss_names()]
+    return [{"name": name, "about": _first_line(getattr(get_loss(name), "func").__doc__)} for name in loss_names()]
 
 
 def _objectives() -> list[dict[str, str]]:
@@ -42,7 +42,11 @@ def _backbones() -> list[dict[str, str]]:
     from cedistill.model.backbones import BACKBONES
 
     return [
-        {"name": one.name, "about": f"{one.label} ({one.group}), {one.hub_id or 'made from a seed'}", "group": one.group}
+        {
+            "name": one.name,
+            "about": f"{one.label} ({one.group}), {one.hub_id or 'made from a seed'}",
+            "group": one.group,
+        }
         for one in BACKBONES.values()
     ]
 

@@ -44,7 +44,9 @@ class Benchmark(Strict):
     def _distinct(self) -> Benchmark:
         labels = [one.label for one in self.datasets]
         if len(set(labels)) < len(labels):
-            raise ValueError(f"datasets: expected a different name for each, found {', '.join(labels)}; give each a name")
+            raise ValueError(
+                f"datasets: expected a different name for each, found {', '.join(labels)}; give each a name"
+            )
         return self
 
 

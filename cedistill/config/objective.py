@@ -32,7 +32,9 @@ class Lists(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Lists:
         if self.kind == "pairs" and self.size != 2:
-            raise ValueError(f"size: expected 2 for lists of kind 'pairs', found {self.size}; set size = 2 or another kind")
+            raise ValueError(
+                f"size: expected 2 for lists of kind 'pairs', found {self.size}; set size = 2 or another kind"
+            )
         if self.kind == "positive-and-negatives" and "labels" not in self.needs:
             raise ValueError("needs: expected 'labels' for lists of kind 'positive-and-negatives', found none; add it")
         return self
@@ -126,7 +128,9 @@ def read_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective
     settings = list(settings)
     if not settings:
         return objective
-    return validated(Objective, _with_scaled_warmup(table, override(table, settings)), f"--set {' --set '.join(settings)}")
+    return validated(
+        Objective, _with_scaled_warmup(table, override(table, settings)), f"--set {' --set '.join(settings)}"
+    )
 
 
 def schedule(objective: Objective, group: str) -> Schedule:

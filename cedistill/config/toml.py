@@ -29,7 +29,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path}: expected a TOML file, found none; check the path") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, found byte {error.start} that is not; save it as UTF-8") from None
+        raise InputError(
+            f"{path}: expected UTF-8 text, found byte {error.start} that is not; save it as UTF-8"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"line (\d+)", str(error))
         line = f":{where[1]}" if where else ""
@@ -43,7 +45,9 @@ def override(table: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
-            raise InputError(f"expected --set KEY=VALUE, found {shown(setting)}; for example training.learning_rate=2e-5")
+            raise InputError(
+                f"expected --set KEY=VALUE, found {shown(setting)}; for example training.learning_rate=2e-5"
+            )
         *parents, last = key.strip().split(".")
         place = changed
         for parent in parents:
@@ -75,7 +79,9 @@ def fill_in(text: str, origin: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in os.environ:
-            raise InputError(f"{origin}: expected the environment variable {name} to be set, found it unset; run {name}=FOLDER …")
+            raise InputError(
+                f"{origin}: expected the environment variable {name} to be set, found it unset; run {name}=FOLDER …"
+            )
         return os.environ[name]
 
     return re.sub(r"\$\{(\w+)\}", value, text)
@@ -102,7 +108,9 @@ def _sentence(model: type[BaseModel], names: list[str], error: Any) -> str:
         message = str(error["ctx"]["error"])
         return f"{key}: {message}" if key else message
     requirement = error["msg"][0].lower() + error["msg"][1:].removeprefix("Input ")
-    return f"{key}: {requirement.replace('input should', 'expected to', 1)}, found {shown(str(error['input']))}; change it"
+    return (
+        f"{key}: {requirement.replace('input should', 'expected to', 1)}, found {shown(str(error['input']))}; change it"
+    )
 
 
 def _fields_at(model: type[BaseModel], names: list[str]) -> list[str]:

@@ -52,7 +52,9 @@ def check_provides(objective: Objective, data: TrainData) -> None:
 
 def _check_dataset(objective: Objective, data: TrainData) -> None:
     if objective.lists.teacher and not data.teachers:
-        raise _lacks(objective, " and ".join(objective.lists.needs), f"{data.dataset} without --teacher", "give --teacher RUN")
+        raise _lacks(
+            objective, " and ".join(objective.lists.needs), f"{data.dataset} without --teacher", "give --teacher RUN"
+        )
     if "labels" in objective.lists.needs:
         from cedistill.data.collections import require_labels
 
@@ -63,13 +65,19 @@ def _check_dataset(objective: Objective, data: TrainData) -> None:
 
 def _check_pairs(objective: Objective, data: TrainData) -> None:
     if objective.lists.kind != "pairs":
-        raise _lacks(objective, f"lists of kind {objective.lists.kind!r}", "--pairs, which gives lists of two documents",
-                     "give --candidates and --teacher, or --lists")
+        raise _lacks(
+            objective,
+            f"lists of kind {objective.lists.kind!r}",
+            "--pairs, which gives lists of two documents",
+            "give --candidates and --teacher, or --lists",
+        )
     from cedistill.data.pairs import read_pairs
 
     first = next(iter(read_pairs(data.pairs or "")))
     if objective.lists.teacher and first.positive_score is None:
-        raise _lacks(objective, "teacher-scores", f"{data.pairs} without scores", "give five columns, with the scores first")
+        raise _lacks(
+            objective, "teacher-scores", f"{data.pairs} without scores", "give five columns, with the scores first"
+        )
     if first.negative_id is None and data.candidates is None:
         raise _lacks(objective, "negatives", f"{data.pairs} of two columns", "give --candidates RUN to draw them from")
 
@@ -77,17 +85,19 @@ def _check_pairs(objective: Objective, data: TrainData) -> None:
 def _check_lists(objective: Objective, data: TrainData) -> None:
     others = [name for name in ("dataset", "candidates", "teachers", "pairs") if getattr(data, name)]
     if others:
-        raise InputError(f"expected --lists alone, found it with {', '.join(others)}; the lists hold their own texts and scores")
+        raise InputError(
+            f"expected --lists alone, found it with {', '.join(others)}; the lists hold their own texts and scores"
+        )
     from cedistill.data.text_lists import read_text_lists
 
     first = next(iter(read_text_lists(data.lists or "")))
     if objective.lists.teacher and not first.scores:
-        raise _lacks(objective, "teacher-scores", f"{data.lists} without 'scores'", "add \"scores\": {TEACHER: [...]} to each line")
+        raise _lacks(
+            objective, "teacher-scores", f"{data.lists} without 'scores'", 'add "scores": {TEACHER: [...]} to each line'
+        )
     if "labels" in objective.lists.needs and first.labels is None:
-        raise _lacks(objective, "labels", f"{data.lists} without 'labels'", "add \"labels\": [...] to each line")
+        raise _lacks(objective, "labels", f"{data.lists} without 'labels'", 'add "labels": [...] to each line')
 
 
 def _lacks(objective: Objective, needed: str, found: str, cure: str) -> InputError:
     return InputError(f"objective {objective.title!r} needs {needed}, found {found}; {cure}")
-
-

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from cedistill.errors import InputError, bad_line, shown
+from cedistill.errors import InputError, bad_line
 
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -44,8 +44,8 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     except IsADirectoryError:
         raise InputError(f"{path}: expected a file, found a folder; name a file inside it") from None
     except UnicodeDecodeError as error:
-        found = f"the bytes {shown(repr(error.object[error.start : error.start + 4]))}"
-        raise bad_line(path, number + 1, "UTF-8 text", found, "convert the file to UTF-8") from None
+        found = f"the byte 0x{error.object[error.start]:02x}"
+        raise bad_line(path, number, "UTF-8 text", found, "convert the file to UTF-8") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise bad_line(
             path, number + 1, "a whole gzip file", "a truncated or damaged one", "copy or download it again"

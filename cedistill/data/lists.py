@@ -48,6 +48,8 @@ class TrainingLists:
         return self.count
 
     def __getitem__(self, index: int) -> TrainingList:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
         epoch, place = divmod(index, len(self.entries))
         if self._epoch[0] != epoch:
             order = np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.entries))
@@ -60,7 +62,9 @@ class TrainingLists:
         return TrainingList(self.pools.queries[pool["query_id"]], documents, targets[chosen])
 
 
-def draw(targets: np.ndarray, grades: np.ndarray, positive: int, lists: Lists, random: np.random.Generator) -> np.ndarray:
+def draw(
+    targets: np.ndarray, grades: np.ndarray, positive: int, lists: Lists, random: np.random.Generator
+) -> np.ndarray:
     """Draw the documents of one list from a pool of N documents.
 
     Args:

@@ -112,7 +112,7 @@ def _from_runs(
     candidates: Run | None, teachers: list[Run], qrels: Qrels | None, labels: bool, documents: Mapping[str, str]
 ) -> Iterator[Pool]:
     offered = [candidates] if candidates is not None else teachers
-    query_ids = list(dict.fromkeys(query_id for run in (offered or [qrels or {}]) for query_id in run))
+    query_ids = list(dict.fromkeys(query_id for run in offered for query_id in run)) or list(qrels or {})
     lost = 0
     for query_id in query_ids:
         judged = (qrels or {}).get(query_id, {})
@@ -148,13 +148,17 @@ def _from_pairs(
             others = [pair.negative_id]
         ids = [pair.positive_id, *others]
         if pair.query_id not in queries:
-            raise InputError(f"{path}:{line}: expected a query of the data set, found id {pair.query_id!r} without a text; remove it")
+            raise InputError(
+                f"{path}:{line}: expected a query of the data set, found id {pair.query_id!r} without a text; remove it"
+            )
         for one in ids:
             if one not in documents:
-                raise InputError(f"{path}:{line}: expected a document of the data set, found id {one!r} without a text; remove it")
-        scored = pair.positive_score is not None and pair.negative_score is not None
-        scores = [[pair.positive_score, pair.negative_score]] if scored else []
-        yield Pool(pair.query_id, ids, [1.0] + [0.0] * len(others), scores)  # type: ignore[list-item]
+                raise InputError(
+                    f"{path}:{line}: expected a document of the data set, found id {one!r} without a text; remove it"
+                )
+        both = pair.positive_score, pair.negative_score
+        scores = [[score for score in both if score is not None]] if pair.positive_score is not None else []
+        yield Pool(pair.query_id, ids, [1.0] + [0.0] * len(others), scores)
 
 
 def _from_text_lists(path: Path) -> Pools:
@@ -170,7 +174,8 @@ def _from_text_lists(path: Path) -> Pools:
         documents.update(zip(ids, one.documents, strict=True))
         pools.append((str(line), ids, one.labels or [], one.scores))
     rows = (
-        Pool(query, ids, labels, [scores.get(name, [NAN] * len(ids)) for name in teachers]) for query, ids, labels, scores in pools
+        Pool(query, ids, labels, [scores.get(name, [NAN] * len(ids)) for name in teachers])
+        for query, ids, labels, scores in pools
     )
     inputs = [Input("lists", path.name, sha256(path))]
     return Pools(_mapped(_key(True, inputs), rows), queries, documents, inputs)

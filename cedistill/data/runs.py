@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from cedistill.errors import InputError, bad_line, shown
 Run = dict[str, dict[str, float]]
 """Query id → document id → score."""
 
-LARGEST_SCORE = float(np.finfo(np.float32).max)
+LARGEST_SCORE = math.nextafter(2.0**128 - 2.0**103, 0.0)
+"""The largest number that is finite as float32."""
+
 _COLUMNS = "six columns (query Q0 document rank score tag)"
 
 
@@ -79,11 +82,11 @@ def write_run(path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str
         raise InputError(f"expected a run tag without white space, found {shown(tag)}; choose another")
     with writing(path) as stream:
         for query_id, scores in run.items():
+            if not all(-LARGEST_SCORE <= score <= LARGEST_SCORE for score in scores.values()):
+                raise InputError(f"{path}: expected finite scores to write, found others for query {shown(query_id)}")
             order = ranked(scores)
             _check_ids(path, [query_id, *order])
             values = np.array([scores[document_id] for document_id in order], dtype=np.float32)
-            if not np.isfinite(values).all():
-                raise InputError(f"{path}: expected finite scores to write, found others for query {shown(query_id)}")
             stream.writelines(
                 f"{query_id} Q0 {document_id} {rank} {value!s} {tag}\n"
                 for rank, (document_id, value) in enumerate(zip(order, values, strict=True), 1)

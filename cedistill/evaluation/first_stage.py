@@ -9,6 +9,7 @@ from cedistill.data.collections import Collection, check_texts
 from cedistill.data.files import sha256
 from cedistill.data.references import run_path
 from cedistill.data.runs import Run, read_run, top, write_run
+from cedistill.errors import InputError
 
 BM25_DEPTH = 100
 
@@ -51,5 +52,9 @@ def _bm25(collection: Collection, depth: int) -> Run:
     wanted = collection.queries.keys() if collection.qrels is None else collection.qrels.keys()
     queries = {query_id: collection.queries[query_id] for query_id in wanted if query_id in collection.queries}
     run = retrieve(queries, collection.documents, depth)
+    if not run:
+        raise InputError(
+            f"{collection.name}: expected queries that share words with the documents, found none; give --candidates RUN"
+        )
     write_run(path, run, "bm25")
     return run

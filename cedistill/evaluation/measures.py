@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import re
+import shutil
 import tempfile
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -62,9 +65,9 @@ def parse_measure(name: str) -> Measure:
     if match is None or match["name"] not in _FUNCTIONS:
         wrong = re.split(r"[@(]", name.strip().lower())[0]
         if wrong in _FUNCTIONS:
-            raise InputError(
-                f"expected a measure as NAME@CUTOFF or NAME(rel=GRADE)@CUTOFF, found {name!r}; write {wrong}@10"
-            )
+            threshold = f" or {wrong}(rel=2)@10" if _FUNCTIONS[wrong][2] else ""
+            form = "a measure as NAME@CUTOFF or NAME(rel=GRADE)@CUTOFF, both from 1"
+            raise InputError(f"expected {form}, found {name!r}; write {wrong}@10{threshold}")
         raise InputError(f"{unknown('measure', name, _EXAMPLES)}; a relevance threshold is written rr(rel=2)@10")
     _, needs_cutoff, takes_threshold = _FUNCTIONS[match["name"]]
     if needs_cutoff and match["cutoff"] is None:
@@ -149,7 +152,8 @@ def _one(functions: ModuleType, judged: Any, retrieved: Any, measure: Measure) -
 
 
 def _ranx() -> ModuleType:
-    os.environ.setdefault("NUMBA_CACHE_DIR", _compiled_folder())
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = _compiled_folder()
     # Unlike the OpenMP layer this one lets a process fork after it has computed something.
     os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
     import ranx.metrics
@@ -164,4 +168,6 @@ def _compiled_folder() -> str:
         with tempfile.TemporaryFile(dir=folder):
             return str(folder)
     except OSError:
-        return tempfile.mkdtemp(prefix="cedistill-numba-")
+        folder = Path(tempfile.mkdtemp(prefix="cedistill-numba-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return str(folder)

@@ -46,8 +46,8 @@ def metrics(
     names = list(dict.fromkeys(str(parse_measure(measure)) for measure in measures))
     runs: dict[str, dict[str, Any]] = {}
     values: dict[str, dict[str, dict[str, float]]] = {}
-    for name, path in zip(run_names(run_paths), run_paths, strict=True):
-        run = read_run(path)
+    read = {name: read_run(path) for name, path in zip(run_names(run_paths), run_paths, strict=True)}
+    for (name, run), path in zip(read.items(), run_paths, strict=True):
         values[name], runs[name] = measure_run(run, qrels, names, path)
     return {"runs": runs, "comparisons": compare(next(iter(runs)), values, names)}
 

@@ -13,7 +13,7 @@ from cedistill.losses.metric import adr_mse, approx_ndcg, lambda_loss
 from cedistill.losses.mixture import mixture_kl
 from cedistill.losses.pairwise import hinge, margin_mse, ranknet
 from cedistill.losses.pointwise import bce, mse
-from cedistill.losses.registry import Loss, get_loss, loss_names, register
+from cedistill.losses.registry import Loss, get_loss, loss_function, loss_names, register
 
 __all__ = [
     "Loss",
@@ -26,6 +26,7 @@ __all__ = [
     "kl_divergence",
     "lambda_loss",
     "list_mle",
+    "loss_function",
     "loss_names",
     "margin_mse",
     "mixture_kl",

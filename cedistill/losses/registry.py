@@ -69,6 +69,17 @@ def loss_names() -> tuple[str, ...]:
     return tuple(sorted(_REGISTRY))
 
 
+def loss_function(name: str) -> Callable[..., Any]:
+    """Return the function registered under a name.
+
+    Raises:
+        ValueError: no loss has that name.
+    """
+    if name not in _REGISTRY:
+        raise ValueError(f"unknown loss {name!r}; {did_you_mean(name, loss_names())}")
+    return _REGISTRY[name].function
+
+
 def get_loss(name: str, **parameters: Any) -> Loss:
     """Return a loss by name, with its parameters bound.
 
@@ -84,16 +95,12 @@ def get_loss(name: str, **parameters: Any) -> Loss:
         ValueError: the loss or a parameter is unknown, a parameter is out of range, or the user's module or function
             cannot be had.
     """
-    if ":" in name:
-        entry = _Entry(_imported(name), None)
-    elif name in _REGISTRY:
-        entry = _REGISTRY[name]
-    else:
-        raise ValueError(f"unknown loss {name!r}; {did_you_mean(name, loss_names())}")
-    _check_signature(name, entry.function, parameters)
-    if entry.check is not None:
-        entry.check(**parameters)
-    return functools.partial(entry.function, **parameters)
+    function = _imported(name) if ":" in name else loss_function(name)
+    _check_signature(name, function, parameters)
+    check = None if ":" in name else _REGISTRY[name].check
+    if check is not None:
+        check(**parameters)
+    return functools.partial(function, **parameters)
 
 
 def _check_signature(name: str, function: Callable[..., Any], parameters: dict[str, Any]) -> None:

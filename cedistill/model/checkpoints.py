@@ -41,7 +41,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 @dataclass(frozen=True)
 class Source:
-    """What to hand to transformers: a folder or Hub id, the revision of its weights, and whether to stay off the net."""
+    """What transformers loads: a folder or Hub id, the revision of its weights, and whether to stay off the net."""
 
     path: str
     weights_revision: str | None = None
@@ -64,9 +64,7 @@ def find_source(name: str) -> Source:
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise InputError(
-                f"{name}: expected a model's folder, found one without config.json; give the folder that has it"
-            )
+            raise InputError(f"{name}: expected a model's folder, found no config.json there; give the folder of one")
         return Source(str(folder))
     if folder.exists():
         raise InputError(f"{name}: expected a model's folder, found a file; give the folder that holds config.json")
@@ -151,7 +149,7 @@ def load_tokenizer(source: Source, *, trust_remote_code: bool = False) -> PreTra
     Raises:
         InputError: it cannot be loaded.
     """
-    with _quiet(), _input_errors(source, "a tokenizer"):
+    with quiet(), _input_errors(source, "a tokenizer"):
         return AutoTokenizer.from_pretrained(
             source.path, local_files_only=source.local_only, trust_remote_code=trust_remote_code
         )
@@ -163,7 +161,7 @@ def lower_cased(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     if normalizer is None or normalizer.normalize_str("Ab") != "ab":
         tokenizer.backend_tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.init_kwargs["do_lower_case"] = True
-    tokenizer.do_lower_case = True  # type: ignore[attr-defined]
+    tokenizer.do_lower_case = True
     return tokenizer
 
 
@@ -174,7 +172,7 @@ def load_classifier(source: Source, *, trust_remote_code: bool = False) -> tuple
         InputError: the checkpoint has a head of several logits, or cannot be loaded.
     """
     shared: dict[str, Any] = {"local_files_only": source.local_only, "trust_remote_code": trust_remote_code}
-    with _quiet(), _input_errors(source, "an encoder with safetensors weights"):
+    with quiet(), _input_errors(source, "an encoder with safetensors weights"):
         config = AutoConfig.from_pretrained(source.path, **shared)
         _check_head(source, config)
         config.num_labels = 1
@@ -214,8 +212,8 @@ def _input_errors(source: Source, expected: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep reports of new heads and loading bars off the terminal; bars of downloads stay."""
+def quiet() -> Iterator[None]:
+    """Keep reports of new heads and bars of loading and saving off the terminal; bars of downloads stay."""
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

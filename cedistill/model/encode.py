@@ -1,4 +1,4 @@
-"""Tokenising of (query, document) pairs: every distinct text once, then ids are put together by the tokenizer's template."""
+"""Tokenising of (query, document) pairs: every distinct text once, then put together by the tokenizer's template."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ class Template:
 class Encoder:
     """Turns pairs of texts into ids; can be pickled and used in worker processes.
 
-    A query keeps its first ``query_tokens`` tokens; the document fills what the query leaves of ``pair_tokens``, special
-    tokens included. For queries within their budget this is what ``CrossEncoder`` does with ``max_length=pair_tokens``.
+    A query keeps its first ``query_tokens`` tokens; the document fills what the query leaves of ``pair_tokens``,
+    special tokens included. For queries within their budget this is what ``CrossEncoder`` does with
+    ``max_length=pair_tokens``.
     """
 
     tokenizer: Tokenizer
@@ -103,9 +104,7 @@ def make_encoder(
             "convert it with transformers and save it in the model's folder"
         )
     if tokenizer.pad_token_id is None:
-        raise InputError(
-            "expected a tokenizer with a padding token, found none; set pad_token in tokenizer_config.json"
-        )
+        raise InputError("expected a tokenizer with a padding token, found none; set its pad_token and save it")
     template = learn_template(tokenizer)
     limits = [query_tokens + document_tokens, tokenizer.model_max_length, max_positions]
     pair_tokens = int(min(limit for limit in limits if limit is not None))

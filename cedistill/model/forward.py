@@ -11,32 +11,55 @@ from torch import Tensor
 
 from cedistill.model.encode import EncodedPair
 
+OVERHEAD = 64
+"""Tokens that MiniLM-L6 reads on a processor in the time that starting a chunk costs, about."""
+
 Chunk = dict[str, Tensor]
 """Keyword arguments of the model: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``, [rows, longest]."""
 
 
 class Batch(TypedDict):
-    """Pairs ready for the model; ``order[k]`` is the place in the batch of the k-th row of the chunks laid end to end."""
+    """Pairs ready for the model; ``order[k]`` is the place in the batch of row k of the chunks laid end to end."""
 
     chunks: list[Chunk]
     order: Tensor
 
 
-def cut_into_chunks(lengths: Sequence[int] | np.ndarray, max_tokens: int, max_rows: int) -> list[np.ndarray]:
-    """Return index arrays that cover all pairs once, longest first.
+def chunk_limits(device: torch.device | str) -> tuple[int, int]:
+    """Return the default (max_tokens, max_rows) of a chunk on a device; a processor's caches prefer small ones."""
+    return (2048, 32) if torch.device(device).type == "cpu" else (16384, 512)
+
+
+def cut_into_chunks(
+    lengths: Sequence[int] | np.ndarray, max_tokens: int, max_rows: int, overhead: int = OVERHEAD
+) -> list[np.ndarray]:
+    """Return index arrays that cover all pairs once, longest first, with the least work.
+
+    The work of a chunk is its padded tokens, rows times longest, plus ``overhead``; the cut is the best of all cuts of
+    the pairs sorted by length.
 
     Args:
         lengths: tokens of each pair.
-        max_tokens: most tokens of a chunk once padded, rows times longest; a pair longer than that is a chunk alone.
+        max_tokens: most padded tokens of a chunk; a pair longer than that is a chunk alone.
         max_rows: most pairs of a chunk.
+        overhead: what starting a chunk costs, in tokens.
     """
     values = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-values, kind="stable")
+    longest = values[order]
+    count = len(order)
+    work = np.zeros(count + 1)
+    rows = np.zeros(count, dtype=np.int64)
+    choices = np.arange(1, max_rows + 1)
+    for start in range(count - 1, -1, -1):
+        most = max(1, min(max_rows, count - start, max_tokens // max(1, int(longest[start]))))
+        works = choices[:most] * longest[start] + work[start + 1 : start + most + 1]
+        best = int(works.argmin())
+        work[start], rows[start] = works[best] + overhead, best + 1
     chunks, start = [], 0
-    while start < len(order):
-        rows = min(max_rows, max_tokens // max(1, int(values[order[start]])))
-        chunks.append(order[start : start + max(1, rows)])
-        start += max(1, rows)
+    while start < count:
+        chunks.append(order[start : start + rows[start]])
+        start += rows[start]
     return chunks
 
 
@@ -46,14 +69,14 @@ def pad_chunk(pairs: Sequence[EncodedPair], pad_id: int) -> Chunk:
     shape = (len(pairs), max(lengths))
     ids = np.full(shape, pad_id, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
-    types = None if pairs[0].token_type_ids is None else np.zeros(shape, dtype=np.int64)
+    types = np.zeros(shape, dtype=np.int64)
     for row, (pair, length) in enumerate(zip(pairs, lengths, strict=True)):
         ids[row, :length] = pair.input_ids
         mask[row, :length] = 1
-        if types is not None:
+        if pair.token_type_ids is not None:
             types[row, :length] = pair.token_type_ids
     chunk = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-    return chunk if types is None else chunk | {"token_type_ids": torch.from_numpy(types)}
+    return chunk if pairs[0].token_type_ids is None else chunk | {"token_type_ids": torch.from_numpy(types)}
 
 
 def make_batch(pairs: Sequence[EncodedPair], pad_id: int, max_tokens: int, max_rows: int) -> Batch:
@@ -68,7 +91,8 @@ def make_batch(pairs: Sequence[EncodedPair], pad_id: int, max_tokens: int, max_r
 
 def chunk_logits(model: Any, chunk: Chunk) -> Tensor:
     """Return the raw logits of one chunk, float32 [rows], on the model's device."""
-    inputs = {name: tensor.to(model.device, non_blocking=True) for name, tensor in chunk.items()}
+    device = device_of(model)
+    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()}
     # Low-precision scores make ties and coarse losses, so that nothing after the model sees them.
     return model(**inputs).logits.squeeze(-1).float()
 
@@ -76,6 +100,11 @@ def chunk_logits(model: Any, chunk: Chunk) -> Tensor:
 def logits(model: Any, batch: Batch) -> Tensor:
     """Return the raw logits of a batch in the order of its pairs, float32 [pairs], differentiable."""
     if not batch["chunks"]:
-        return torch.zeros(0, device=model.device)
+        return torch.zeros(0, device=device_of(model))
     scores = torch.cat([chunk_logits(model, chunk) for chunk in batch["chunks"]])
     return scores[torch.argsort(batch["order"]).to(scores.device)]
+
+
+def device_of(model: Any) -> torch.device:
+    """Return the device of a model's weights, also of one wrapped for several processes."""
+    return next(model.parameters()).device

@@ -32,9 +32,14 @@ def collect(study: Study, figures: Iterable[tuple[Cell, Mapping[str, Any]]]) -> 
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell, one in done:
         groups.setdefault((cell.backbone, cell.objective), []).append(one)
-    columns = [_column(one.label, measure, done[0][1]) for one in study.evaluate for measure in one.measures] if done else []
+    columns = (
+        [_column(one.label, measure, done[0][1]) for one in study.evaluate for measure in one.measures] if done else []
+    )
     rows: list[dict[str, Any]] = [{"backbone": "", "objective": _FIRST_STAGE, "seeds": [], "values": []}]
-    rows += [{"backbone": b, "objective": o, "seeds": [one["seed"] for one in ones], "values": []} for (b, o), ones in groups.items()]
+    rows += [
+        {"backbone": b, "objective": o, "seeds": [one["seed"] for one in ones], "values": []}
+        for (b, o), ones in groups.items()
+    ]
     for column in columns:
         _fill(rows, list(groups.values()), column)
     return {"title": study.title, "columns": columns, "rows": rows, "missing": missing}
@@ -52,16 +57,26 @@ def markdown(table: Mapping[str, Any]) -> str:
     """Return the table as Markdown: best of a column in bold, ``±`` the deviation over seeds, ``*`` above the first stage."""
     columns, rows = table["columns"], table["rows"]
     best = [max((row["values"][place]["mean"] for row in rows[1:]), default=math.nan) for place in range(len(columns))]
-    header = ["backbone", "objective", "seeds", *(f"{one['dataset']} {shown_measure(one['measure'])}" for one in columns)]
+    header = [
+        "backbone",
+        "objective",
+        "seeds",
+        *(f"{one['dataset']} {shown_measure(one['measure'])}" for one in columns),
+    ]
     lines = [header, ["---", "---", "---:", *["---:"] * len(columns)]]
     for row in rows:
-        cells = [_shown(value, value["mean"] == best[place] and row is not rows[0]) for place, value in enumerate(row["values"])]
+        cells = [
+            _shown(value, value["mean"] == best[place] and row is not rows[0])
+            for place, value in enumerate(row["values"])
+        ]
         lines.append([row["backbone"], row["objective"], str(len(row["seeds"]) or ""), *cells])
     notes = [f"First stage: {'; '.join(_first_stages(columns))}.", _legend(rows)]
     if table["missing"]:
         notes.append(f"Without figures yet: {', '.join(table['missing'])}.")
     widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
-    body = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    body = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
     return "\n".join([*body, "", *notes])
 
 
@@ -79,7 +94,9 @@ def _column(dataset: str, measure: str, figures: Mapping[str, Any]) -> dict[str,
     return {"dataset": dataset, "measure": measure, "first_stage": first, "depth": found["depth"], **queries}
 
 
-def _fill(rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Mapping[str, Any]]], column: Mapping[str, Any]) -> None:
+def _fill(
+    rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Mapping[str, Any]]], column: Mapping[str, Any]
+) -> None:
     dataset, measure, first = column["dataset"], column["measure"], column["first_stage"]
     baseline = groups[0][0]["datasets"][dataset]["runs"][first]["per_query"]
     values = {"": {measure: {query_id: one[measure] for query_id, one in baseline.items()}}}
@@ -88,7 +105,9 @@ def _fill(rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Mapping[str,
         runs = [one["datasets"][dataset]["runs"]["reranked"] for one in seeds]
         means.append([run["measures"][measure] for run in runs])
         values[str(number)] = {
-            measure: {query_id: statistics.fmean(run["per_query"][query_id][measure] for run in runs) for query_id in baseline}
+            measure: {
+                query_id: statistics.fmean(run["per_query"][query_id][measure] for run in runs) for query_id in baseline
+            }
         }
     rows[0]["values"].append({"mean": statistics.fmean(values[""][measure].values())})
     for row, seeds, test in zip(rows[1:], means, compare("", values, [measure]), strict=True):

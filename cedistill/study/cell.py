@@ -60,7 +60,13 @@ def run_cell(study: Study, cell: Cell, folder: Path, report: Report) -> dict[str
     report_scoring = report("re-ranking")
     result = evaluate(scorer, study.evaluate, place, progress=lambda done, total: report_scoring(done, total, "pairs"))
     trained = json.loads((model / "cedistill.json").read_text())["figures"] if isinstance(model, Path) else None
-    figures = {"identity": figures_identity(study, cell), **cell._asdict(), "training": trained, "precision": scorer.precision, **result}
+    figures = {
+        "identity": figures_identity(study, cell),
+        **cell._asdict(),
+        "training": trained,
+        "precision": scorer.precision,
+        **result,
+    }
     with writing(place / _METRICS) as file:
         json.dump(figures, file, indent=1)
     return figures

@@ -69,12 +69,16 @@ def load_study(reference: str | Path) -> tuple[Study, Path]:
     path = Path(reference)
     path = path / "study.toml" if path.is_dir() else path
     if not path.is_file():
-        raise InputError(f"{reference}: expected a study's folder (with study.toml) or file, found none; check the path")
+        raise InputError(
+            f"{reference}: expected a study's folder (with study.toml) or file, found none; check the path"
+        )
     text = path.read_text(encoding="utf-8")
     study = validated(Study, _resolved(read_toml(path), path), str(path), text)
     labels = [one.label for one in study.evaluate]
     if len(set(labels)) < len(labels):
-        raise InputError(f"{path}: expected a different name for each [[evaluate]], found {', '.join(labels)}; give each a name")
+        raise InputError(
+            f"{path}: expected a different name for each [[evaluate]], found {', '.join(labels)}; give each a name"
+        )
     return study, path.parent
 
 
@@ -89,7 +93,9 @@ def cells(study: Study, only: str | None = None) -> list[Cell]:
     ]
     chosen = [one for one in every if only is None or fnmatchcase(one.name, only) or fnmatchcase(f"{one.name}/", only)]
     if not chosen:
-        raise InputError(f"expected --only to match a cell such as {every[0].name}, found none for {only!r}; mind the slashes")
+        raise InputError(
+            f"expected --only to match a cell such as {every[0].name}, found none for {only!r}; mind the slashes"
+        )
     return chosen
 
 

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, TrainingArguments
+from transformers.utils.logging import disable_progress_bar
 
 from cedistill.config.objective import Objective, Schedule
 from cedistill.data.lists import TrainingLists
@@ -43,7 +45,9 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     training = job.objective.training
     arguments = _arguments(job, checkpoints)
     precision = choose_precision(training.precision, arguments.device)
-    encoder = make_encoder(job.tokenizer, training.query_tokens, training.document_tokens, max_positions(job.model.config))
+    encoder = make_encoder(
+        job.tokenizer, training.query_tokens, training.document_tokens, max_positions(job.model.config)
+    )
     validate = job.validation
     trainer = ListTrainer(
         loss=get_loss(job.objective.loss, **job.objective.parameters),
@@ -61,10 +65,11 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
         trainer.remove_callback(console)
     if validate and training.patience:
         trainer.add_callback(EarlyStoppingCallback(training.patience))
+    disable_progress_bar()  # of the files of checkpoints
     trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
     job.model.eval()
     state = trainer.state
-    figures = {"steps": state.global_step, "loss": _last_loss(state.log_history), "precision": precision}
+    figures: dict[str, Any] = {"steps": state.global_step, "loss": _last_loss(state.log_history), "precision": precision}
     if validate:
         figures["validation"] = {MEASURE: state.best_metric, "step": state.best_global_step}
     return figures
@@ -94,6 +99,7 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
         logging_steps=math.gcd(every, max(1, plan.steps // 50)),
         logging_nan_inf_filter=False,
         dataloader_num_workers=job.workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         report_to="none",
         disable_tqdm=True,

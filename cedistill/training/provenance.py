@@ -78,7 +78,9 @@ def git_commit() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        answer = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()
@@ -93,7 +95,14 @@ def write_model_folder(
     training = run["objective"]["training"]
     limits = {name: training[name] for name in ("query_tokens", "document_tokens")}
     save_model(folder, model, tokenizer, max_length=sum(limits.values()))
-    content = {**run, **limits, "figures": figures, "versions": versions(), "git_commit": git_commit(), "command": command}
+    content = {
+        **run,
+        **limits,
+        "figures": figures,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "command": command,
+    }
     with writing(folder / "README.md") as file:
         file.write(card(content))
     with writing(folder / _FILE) as file:
@@ -106,7 +115,9 @@ def card(content: dict[str, Any]) -> str:
     objective, plan, figures = content["objective"], content["schedule"], content["figures"]
     inputs = "\n".join(f"| {one['role']} | {one['file']} | `{one['sha256'][:16]}…` |" for one in content["inputs"])
     validation = figures.get("validation")
-    validated = f"\nBest validation nDCG@10 {validation['ndcg@10']:.4f} at step {validation['step']}.\n" if validation else ""
+    validated = (
+        f"\nBest validation nDCG@10 {validation['ndcg@10']:.4f} at step {validation['step']}.\n" if validation else ""
+    )
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: text-ranking

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +60,9 @@ def train(
     """
     output, data = Path(output), data or TrainData()
     if isinstance(objective, Objective) and settings:
-        raise InputError("expected settings with an objective's name or file, found them with a loaded one; load it with them")
+        raise InputError(
+            "expected settings with an objective's name or file, found them with a loaded one; load it with them"
+        )
     loaded = objective if isinstance(objective, Objective) else load_objective(objective, settings)
     check_provides(loaded, data)
     finished = _state_of(output, resume)
@@ -78,7 +81,9 @@ def train(
     model, tokenizer = load_backbone(backbone, seed)
     plan = schedule(loaded, group_of(backbone, model.config))
     lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
-    run = describe_run(backbone, loaded, plan, data, pools.inputs, seed, validate, validate_candidates if validate else None)
+    run = describe_run(
+        backbone, loaded, plan, data, pools.inputs, seed, validate, validate_candidates if validate else None
+    )
     output.mkdir(parents=True, exist_ok=True)
     checkpoints = output / "checkpoints"
     check_same_run(checkpoints, run)
@@ -91,7 +96,9 @@ def train(
         progress,
     )
     figures["seconds"] = round(time.monotonic() - started, 1)
-    return write_model_folder(output, model, tokenizer, run, figures, command)
+    content = write_model_folder(output, model, tokenizer, run, figures, command)
+    shutil.rmtree(checkpoints)
+    return content
 
 
 def _state_of(output: Path, resume: bool) -> dict[str, Any] | None:
@@ -103,8 +110,12 @@ def _state_of(output: Path, resume: bool) -> dict[str, Any] | None:
             logger.warning("%s: training is finished, nothing to resume", output)
         return finished
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        found = "a finished model" if finished else "an interrupted run" if (output / "checkpoints").exists() else "files"
-        raise InputError(f"{output}: expected a new or empty folder, found {found}; give another --output, or --resume to go on")
+        found = (
+            "a finished model" if finished else "an interrupted run" if (output / "checkpoints").exists() else "files"
+        )
+        raise InputError(
+            f"{output}: expected a new or empty folder, found {found}; give another --output, or --resume to go on"
+        )
     return None
 
 

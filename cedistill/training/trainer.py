@@ -9,10 +9,8 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import Trainer
 
-from cedistill.data.lists import TrainingLists
 from cedistill.model.forward import logits
 from cedistill.model.precision import autocast
-from cedistill.training.collate import ListBatch
 
 Loss = Callable[..., Tensor]
 
@@ -33,9 +31,9 @@ class ListTrainer(Trainer):
         self.loss_is_scaled_for_ga = False  # our losses are means over a batch
 
     def compute_loss(
-        self, model: Any, inputs: ListBatch, return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Score all pairs chunk by chunk, put the scores back into their lists and apply the loss in float32."""
+        """Score all pairs of a ``ListBatch`` chunk by chunk, put the scores back into their lists and apply the loss in float32."""
         mask = inputs["mask"]
         with autocast(self.precision, self.args.device):
             flat = logits(model, inputs["pairs"])
@@ -57,6 +55,6 @@ class ListTrainer(Trainer):
         """Return 0: Trainer's estimate knows nothing of chunks."""
         return 0
 
-    def _get_train_sampler(self, train_dataset: TrainingLists | None = None) -> SequentialSampler:
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         # The order is in the lists themselves: list i of a seed is the same for any number of workers and processes.
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ def make_validation(dataset: str, candidates: str) -> Validation:
     """
     collection = open_collection(dataset)
     qrels = require_labels(collection)
-    run, _ = candidates_of(collection, candidates, DEPTH)
+    run = candidates_of(collection, candidates, DEPTH)
 
     def validate(model: Any, encoder: Any, precision: str) -> dict[str, float]:
         from cedistill.evaluation.measures import mean, per_query

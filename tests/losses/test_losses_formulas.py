@@ -10,7 +10,11 @@ from loss_cases import function
 
 numbers = st.floats(-8, 8, allow_nan=False).map(lambda x: round(x, 2))
 grades = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0])
-batches = st.lists(st.lists(st.tuples(numbers, grades), min_size=1, max_size=6), min_size=1, max_size=4)
+targets_below_zero = st.sampled_from([-1.5, -0.5, 0.0, 1.0, 2.0])
+
+
+def batches(targets):
+    return st.lists(st.lists(st.tuples(numbers, targets), min_size=1, max_size=6), min_size=1, max_size=4)
 
 
 def mean(values):
@@ -90,27 +94,36 @@ def adr_mse(batch):
     return mean(per_list)
 
 
+def gain(target):
+    return 2**target - 1 if target > 0 else 0
+
+
+def ideal(row):
+    return sum(gain(t) / math.log2(2 + i) for i, t in enumerate(sorted((t for _, t in row), reverse=True)))
+
+
 def approx_ndcg(batch):
     per_list = []
     for row in batch:
-        ideal = sum((2**t - 1) / math.log2(2 + i) for i, t in enumerate(sorted((t for _, t in row), reverse=True)))
-        if ideal > 0:
-            dcg = sum((2**t - 1) / math.log2(1 + soft_rank(row, i)) for i, (_, t) in enumerate(row))
-            per_list.append(1 - dcg / ideal)
+        best = ideal(row)
+        if best > 0:
+            dcg = sum(gain(t) / math.log2(1 + soft_rank(row, i)) for i, (_, t) in enumerate(row))
+            per_list.append(1 - dcg / best)
     return mean(per_list)
 
 
 def lambda_loss(batch):
     terms = []
     for row in batch:
-        ideal = sum((2**t - 1) / math.log2(2 + i) for i, t in enumerate(sorted((t for _, t in row), reverse=True)))
+        best = ideal(row) or 1
         placed = sorted(row, key=lambda document: (-document[0], document[1]))
         for i, (s, t) in enumerate(placed, 1):
             for j, (r, u) in enumerate(placed, 1):
                 if t > u:
                     near = 1 / math.log2(1 + abs(i - j)) - 1 / math.log2(2 + abs(i - j))
                     swap = abs(1 / math.log2(1 + i) - 1 / math.log2(1 + j))
-                    terms.append((10 * near + swap) * (2**t - 2**u) / ideal * math.log2(1 + math.exp(r - s)))
+                    weight = (10 * near + swap) * (gain(t) - gain(u)) / best
+                    terms.append(weight * math.log2(1 + math.exp(r - s)))
     return mean(terms)
 
 
@@ -118,9 +131,10 @@ FORMULAS = [bce, mse, hinge, ranknet, margin_mse, infonce, kl_divergence, list_m
 
 
 @pytest.mark.parametrize("formula", FORMULAS, ids=lambda formula: formula.__name__)
-@settings(max_examples=40, deadline=None)
-@given(batch=batches)
-def test_formula(formula, batch):
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_formula(formula, data):
+    batch = data.draw(batches(grades if formula is bce else grades | targets_below_zero))
     width = max(map(len, batch))
     padded = torch.tensor(
         [[*row, *[(math.nan, math.inf)] * (width - len(row))] for row in batch], dtype=torch.float64

@@ -6,7 +6,7 @@ import torch
 from loss_cases import lists
 
 from cedistill import losses
-from cedistill.losses import get_loss, loss_names, register, registry
+from cedistill.losses import get_loss, loss_function, loss_names, register, registry
 
 NAMES = (
     "adr-mse", "approx-ndcg", "bce", "hinge", "infonce", "kl-divergence",
@@ -39,6 +39,7 @@ def test_names_are_those_of_the_functions():
     scores, targets, mask = lists()
     for name in NAMES:
         function = getattr(losses, name.replace("-", "_"))
+        assert loss_function(name) is function
         assert torch.equal(get_loss(name)(scores, targets, mask), function(scores, targets, mask))
         assert torch.equal(get_loss(name)(scores, targets), function(scores, targets))
         assert torch.equal(get_loss(name)(scores=scores, targets=targets, mask=mask), function(scores, targets, mask))
@@ -50,6 +51,11 @@ def test_everything_public_can_be_imported():
     assert {name.replace("-", "_") for name in NAMES} | {"mixture_kl", "get_loss", "loss_names", "register"} <= set(
         losses.__all__
     )
+
+
+def test_the_function_of_an_unknown_name():
+    with pytest.raises(ValueError, match=r"unknown loss 'hing'; did you mean 'hinge'\?"):
+        loss_function("hing")
 
 
 def test_parameters_are_bound():
@@ -88,7 +94,7 @@ def test_register(own_registry):
     assert list(loss_names()) == sorted(loss_names())
     assert double_mse.__name__ == "double_mse"
     assert torch.equal(get_loss("double-mse", factor=3.0)(scores, targets, mask), 3 * losses.mse(scores, targets, mask))
-    with pytest.raises(ValueError, match="unknown parameter 'facto'.*did you mean 'factor'"):
+    with pytest.raises(ValueError, match=r"unknown parameter 'facto'.*did you mean 'factor'"):
         get_loss("double-mse", facto=1)
 
 
@@ -122,7 +128,7 @@ def test_a_loss_of_the_users_own(write_module):
     loss = get_loss("own_loss_module:summed", weight=2.0)
     assert loss(torch.ones(1, 3), torch.zeros(1, 3)) == 6
     assert loss_names() == NAMES
-    with pytest.raises(ValueError, match="unknown parameter 'wight'.*did you mean 'weight'"):
+    with pytest.raises(ValueError, match=r"unknown parameter 'wight'.*did you mean 'weight'"):
         get_loss("own_loss_module:summed", wight=2.0)
 
 
@@ -140,7 +146,7 @@ def test_a_parameter_of_the_users_own_has_the_users_range(write_module):
         (None, ":f", "cannot import module ''"),
         ("raise RuntimeError('no such\\ndevice')", "own_broken:f", "cannot import module 'own_broken': no such device"),
         ("def f(:", "own_syntax:f", "cannot import module 'own_syntax': "),
-        ("import torch\ndef my_loss(s, t, m): ...", "own_other:my_los", "has no function 'my_los'; did you mean 'my_loss'"),
+        ("def my_loss(s, t, m): ...", "own_other:my_los", "has no function 'my_los'; did you mean 'my_loss'"),
         ("f = 3", "own_number:f", "expected a function of (scores, targets, mask), found 3"),
         ("class F: ...", "own_class:F", "expected a function of (scores, targets, mask), found a class"),
         ("def f(scores, targets): ...", "own_two:f", "cannot be called as (scores, targets, mask"),

@@ -1,0 +1,143 @@
+"""float32 or bfloat16 autocast: which is faster on this machine is measured once and remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import statistics
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cedistill.cache import cache_folder
+from cedistill.errors import InputError, unknown
+
+logger = logging.getLogger(__name__)
+
+PRECISIONS = ("float32", "bf16")
+FILE = "precision.json"
+MARGIN = 0.9
+"""bf16 is taken when it needs less than this share of float32's time: it costs exactness."""
+BUDGET_SECONDS = 1.0
+REPEATS = 7
+
+
+def choose_precision(request: str, device: torch.device | str) -> str:
+    """Return ``float32`` or ``bf16``.
+
+    ``auto`` measures forward and backward passes of an encoder layer in both, once for each device, torch version and
+    number of threads, and remembers the answer in the cache folder.
+
+    Args:
+        request: ``auto``, ``float32`` or ``bf16``; the latter two are given back.
+        device: where the model runs.
+
+    Raises:
+        InputError: another request.
+    """
+    if request in PRECISIONS:
+        return request
+    if request != "auto":
+        raise InputError(unknown("precision", request, ["auto", *PRECISIONS]))
+    device = torch.device(device)
+    key = f"{_model_of(device)} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    path = cache_folder() / FILE
+    remembered = _remembered(path)
+    if remembered.get(key) not in PRECISIONS:
+        remembered[key] = measure_precision(device)
+        _remember(path, remembered)
+    return remembered[key]
+
+
+def autocast(precision: str, device: torch.device | str) -> AbstractContextManager[object]:
+    """Return the context in which a model runs in ``float32`` (nothing changes) or ``bf16``."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def measure_precision(device: torch.device) -> str:
+    """Return the faster precision for an encoder layer's forward and backward pass; takes about a second."""
+    try:
+        seconds = _medians(device)
+    except RuntimeError as error:  # a device without bfloat16
+        logger.info("bf16 does not run on %s: %s", device, error)
+        return "float32"
+    logger.info("%s: an encoder layer takes %s seconds", device, seconds)
+    return "bf16" if seconds["bf16"] < MARGIN * seconds["float32"] else "float32"
+
+
+def _medians(device: torch.device) -> dict[str, float]:
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
+        layer = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384), nn.LayerNorm(384)).to(device)
+        hidden = torch.randn(8, 64, 384, device=device)
+    times: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
+    end = time.perf_counter() + BUDGET_SECONDS
+    for repeat in range(REPEATS):
+        # In turns, so that another program's load falls on both.
+        for precision in PRECISIONS:
+            taken = _step_seconds(layer, hidden, precision)
+            if repeat:  # the first is warm-up
+                times[precision].append(taken)
+        if repeat and time.perf_counter() > end:
+            break
+    return {precision: statistics.median(values) for precision, values in times.items()}
+
+
+def _step_seconds(layer: nn.Module, hidden: Tensor, precision: str) -> float:
+    _wait(hidden.device)
+    start = time.perf_counter()
+    with torch.enable_grad(), autocast(precision, hidden.device):
+        query = hidden.view(8, 64, 12, 32).transpose(1, 2)
+        attended = nn.functional.scaled_dot_product_attention(query, query, query)
+        output = layer(attended.transpose(1, 2).flatten(2))
+    output.float().sum().backward()
+    _wait(hidden.device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _model_of(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return f"{device.type} {platform.machine()}"
+    # A virtual machine's model name may be as vague as "AMD EPYC": what counts are its bfloat16 instructions.
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    facts = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in facts.items()}
+    flags = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"} & set(
+        (facts.get("flags") or facts.get("Features") or "").split()
+    )
+    return " ".join([facts.get("model name") or platform.processor() or platform.machine(), *sorted(flags)])
+
+
+def _remembered(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _remember(path: Path, content: dict[str, str]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=1))
+        partial.replace(path)
+    except OSError as error:
+        logger.info("%s could not be written, precision is measured again next time: %s", path, error)

@@ -1,0 +1,207 @@
+"""The Reranker: a trained cross-encoder that scores pairs and ranks documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from cedistill.errors import InputError, shown
+from cedistill.model.checkpoints import find_source, load_classifier, load_tokenizer
+from cedistill.model.encode import DOCUMENT_TOKENS, QUERY_TOKENS, Encoder, make_encoder, max_positions
+from cedistill.model.forward import chunk_limits, device_of, logits, make_batch
+from cedistill.model.precision import autocast, choose_precision
+
+WINDOW = 4096
+"""Pairs that are tokenised, sorted by length and scored together."""
+
+Progress = Callable[[int, int], None]
+"""Called with pairs done and pairs in all."""
+
+
+class RankedDocument(NamedTuple):
+    """A document by its place in the list that was given, and its raw logit."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs
+    score: float
+
+
+class Reranker:
+    """A cross-encoder with one raw logit a pair, higher for more relevant.
+
+    Attributes: ``model``, ``tokenizer``, ``encoder``, ``precision`` (``float32`` or ``bf16``) and ``max_tokens``, the
+    most padded tokens of a chunk that runs at once (None: the device's default).
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        device: torch.device | str | None = None,
+        precision: str = "float32",
+        max_tokens: int | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Load a trained model.
+
+        Token limits are those of the folder's ``cedistill.json``, else 32 of a query and 288 of a pair, at most what
+        model and tokenizer take.
+
+        Args:
+            model: folder or Hub id of a sequence classifier with one logit.
+            device: where to run; by default an accelerator if there is one.
+            precision: ``float32``, ``bf16`` (autocast) or ``auto``, whichever is faster here.
+            max_tokens: most padded tokens of a chunk that runs at once; lower it when memory is short.
+            trust_remote_code: let the checkpoint bring its own code.
+
+        Raises:
+            InputError: no such model, or one without a trained head of one logit.
+        """
+        source = find_source(str(model))
+        classifier, trained = load_classifier(source, trust_remote_code=trust_remote_code)
+        if not trained:
+            raise InputError(
+                f"{model}: expected a trained re-ranker, found an encoder without a trained head; "
+                f"train it first: cedistill train --backbone {model} --objective …"
+            )
+        tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code)
+        self._set(classifier, tokenizer, device, precision, max_tokens, *_limits(Path(model)))
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        tokenizer: Any,
+        *,
+        device: torch.device | str | None = None,
+        precision: str = "float32",
+        max_tokens: int | None = None,
+        query_tokens: int = QUERY_TOKENS,
+        document_tokens: int = DOCUMENT_TOKENS,
+    ) -> Reranker:
+        """Return a Reranker of a model in memory, moved to ``device`` and otherwise not changed."""
+        reranker = cls.__new__(cls)
+        reranker._set(model, tokenizer, device, precision, max_tokens, query_tokens, document_tokens)
+        return reranker
+
+    def _set(
+        self,
+        model: Any,
+        tokenizer: Any,
+        device: torch.device | str | None,
+        precision: str,
+        max_tokens: int | None,
+        query_tokens: int,
+        document_tokens: int,
+    ) -> None:
+        place = torch.device(device) if device is not None else default_device()
+        self.model = model.to(place)
+        self.tokenizer = tokenizer
+        self.encoder = make_encoder(tokenizer, query_tokens, document_tokens, max_positions(model.config))
+        self.precision = choose_precision(precision, place)
+        self.max_tokens = max_tokens
+
+    def score(self, pairs: Sequence[tuple[str, str]], progress: Progress | None = None) -> np.ndarray:
+        """Return the raw logits of (query, document) pairs, float32 [pairs].
+
+        Raises:
+            InputError: something that is no pair of texts.
+        """
+        return score_pairs(
+            self.model, self.encoder, pairs, precision=self.precision, max_tokens=self.max_tokens, progress=progress
+        )
+
+    def rank(self, query: str, documents: Sequence[str], top_k: int | None = None) -> list[RankedDocument]:
+        """Return documents best first, all or the first ``top_k``; of equal scores the earlier document first."""
+        scores = self.score([(query, document) for document in documents])
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        return [RankedDocument(int(index), float(scores[index])) for index in order]
+
+
+def score_pairs(
+    model: Any,
+    encoder: Encoder,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    precision: str = "float32",
+    max_tokens: int | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Return the raw logits of (query, document) pairs, float32 [pairs], by a model as it stands.
+
+    The model runs in evaluation mode and is given back in the mode it came in.
+
+    Args:
+        model: a one-logit sequence classifier, on any device.
+        encoder: of its tokenizer.
+        pairs: the texts; any may be empty.
+        precision: ``float32`` or ``bf16``.
+        max_tokens: most padded tokens of a chunk; by default the device's.
+        progress: called after each window of pairs.
+
+    Raises:
+        InputError: something that is no pair of texts.
+    """
+    pairs = _checked(pairs)
+    device = device_of(model)
+    tokens, rows = chunk_limits(device)
+    scores = np.zeros(len(pairs), dtype=np.float32)
+    with _evaluating(model), torch.inference_mode(), autocast(precision, device):
+        for start in range(0, len(pairs), WINDOW):
+            encoded = encoder.encode(pairs[start : start + WINDOW])
+            batch = make_batch(encoded, encoder.pad_id, max_tokens or tokens, rows)
+            scores[start : start + len(encoded)] = logits(model, batch).cpu().numpy()
+            if progress is not None:
+                progress(start + len(encoded), len(pairs))
+    return scores
+
+
+def default_device() -> torch.device:
+    """Return the accelerator if there is one, else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    checked = []
+    for number, pair in enumerate(pairs):
+        # A string of two characters would unpack into a pair.
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise InputError(
+                f"expected (query, document) pairs of texts, found {shown(repr(pair))} at index {number}; "
+                "give a list of pairs"
+            )
+        checked.append((pair[0], pair[1]))
+    return checked
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _limits(folder: Path) -> tuple[int, int]:
+    path = folder / "cedistill.json"
+    if not path.is_file():
+        return QUERY_TOKENS, DOCUMENT_TOKENS
+    try:
+        content = json.loads(path.read_text())
+        limits = int(content.get("query_tokens", QUERY_TOKENS)), int(content.get("document_tokens", DOCUMENT_TOKENS))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}:1: expected a JSON object with whole numbers query_tokens and document_tokens, "
+            f"found {shown(str(error))}; repair it or train again"
+        ) from None
+    return limits

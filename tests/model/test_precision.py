@@ -1,0 +1,103 @@
+import json
+import time
+
+import pytest
+import torch
+
+from cedistill.errors import InputError
+from cedistill.model import precision
+from cedistill.model.precision import autocast, choose_precision, measure_precision
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CEDISTILL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "precision.json"
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Measured times in place of a measurement; counts how often they are asked for."""
+    calls = []
+
+    def medians(device):
+        calls.append(device)
+        return {"float32": 1.0, "bf16": 0.5}
+
+    monkeypatch.setattr(precision, "_medians", medians)
+    return calls
+
+
+@pytest.mark.parametrize("request_", ["float32", "bf16"])
+def test_a_given_precision_is_not_measured(request_, cache, measured):
+    assert choose_precision(request_, "cpu") == request_
+    assert not measured
+    assert not cache.exists()
+
+
+def test_unknown_precision_is_refused():
+    with pytest.raises(InputError, match=r"unknown precision 'fp32'; .*known: auto, float32, bf16"):
+        choose_precision("fp32", "cpu")
+
+
+def test_auto_measures_once_and_remembers(cache, measured):
+    assert choose_precision("auto", "cpu") == "bf16"
+    assert choose_precision("auto", torch.device("cpu")) == "bf16"
+    assert len(measured) == 1
+    (key,) = json.loads(cache.read_text())
+    assert torch.__version__ in key
+    assert f"{torch.get_num_threads()} threads" in key
+
+
+def test_another_thread_count_is_measured_anew(cache, measured, monkeypatch):
+    choose_precision("auto", "cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1234)
+    choose_precision("auto", "cpu")
+    assert len(measured) == 2
+    assert len(json.loads(cache.read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '"bf16"', "\x00\x01", None])
+def test_bad_cache_is_ignored(content, cache, measured):
+    choose_precision("auto", "cpu")
+    (key,) = json.loads(cache.read_text())
+    cache.write_text(json.dumps({key: "fp64"}) if content is None else content)
+    assert choose_precision("auto", "cpu") == "bf16"
+    assert len(measured) == 2
+    assert json.loads(cache.read_text())[key] == "bf16"
+
+
+def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, measured):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CEDISTILL_CACHE", str(tmp_path / "file" / "cache"))
+    assert choose_precision("auto", "cpu") == "bf16"
+
+
+@pytest.mark.parametrize(("bf16", "answer"), [(0.5, "bf16"), (0.95, "float32"), (3.0, "float32")])
+def test_bf16_only_where_it_is_clearly_faster(bf16, answer, monkeypatch):
+    monkeypatch.setattr(precision, "_medians", lambda device: {"float32": 1.0, "bf16": bf16})
+    assert measure_precision(torch.device("cpu")) == answer
+
+
+def test_a_device_without_bfloat16_runs_float32(monkeypatch):
+    def medians(device):
+        raise RuntimeError("bfloat16 is not supported")
+
+    monkeypatch.setattr(precision, "_medians", medians)
+    assert measure_precision(torch.device("cpu")) == "float32"
+
+
+def test_the_measurement_is_short_and_leaves_the_random_state():
+    state, start = torch.get_rng_state(), time.perf_counter()
+    with torch.no_grad():
+        assert measure_precision(torch.device("cpu")) in ("float32", "bf16")
+    assert time.perf_counter() - start < 5  # about 1 on an idle machine
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_autocast_runs_in_the_precision():
+    layer, hidden = torch.nn.Linear(4, 4), torch.ones(1, 4)
+    with autocast("bf16", "cpu"):
+        assert layer(hidden).dtype == torch.bfloat16
+    with autocast("float32", "cpu"):
+        assert layer(hidden).dtype == torch.float32
