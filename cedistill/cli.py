@@ -10,13 +10,14 @@ import typer
 
 from cedistill.errors import InputError, unknown
 
+_UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
+
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Train and benchmark distilled cross-encoders.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Data that comes with the package.")
+data_app = typer.Typer(help="Data that comes with the package.")
 app.add_typer(data_app, name="data")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
@@ -28,6 +29,7 @@ Measures = Annotated[list[str] | None, typer.Option("--measure", help="For examp
 
 @app.callback(invoke_without_command=True)
 def cedistill(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
 ) -> None:
@@ -38,7 +40,8 @@ def cedistill(
     set_up_logging(verbose)
     if version:
         typer.echo(f"cedistill {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("ls")
@@ -300,18 +303,16 @@ def main() -> None:
     """Run the command line; every error becomes one line on stderr and the exit status of its kind."""
     import os
 
-    import click
-
     # Threads that spin while they wait starve the loader's workers and whatever else runs on a machine of few cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = app(standalone_mode=False)
-    except click.UsageError as error:
-        context = f"; see {error.ctx.command_path} --help" if error.ctx else ""
-        _fail(f"{error.format_message()}{context}", 2)
+    except _UsageError as error:
+        command = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+        _fail(f"{error.format_message().rstrip('.')}{command}", 2)
     except InputError as error:
         _fail(str(error), 2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; run the same command again to go on (`train` with --resume)", 130)
     except BrokenPipeError:
         sys.exit(1)

@@ -31,6 +31,13 @@ class TrainData(Strict):
     lists: str | None = None
 
 
+def needed(objective: Objective, data: TrainData) -> TrainData:
+    """Return the part of ``data`` that ``objective`` reads: teachers only for their scores, or as candidates."""
+    if objective.lists.teacher or data.candidates is None:
+        return data
+    return data.model_copy(update={"teachers": ()})
+
+
 def check_provides(objective: Objective, data: TrainData) -> None:
     """Refuse data that cannot give what ``objective`` needs, before anything is loaded. Raises InputError."""
     if data == TrainData():

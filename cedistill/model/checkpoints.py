@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from safetensors import SafetensorError
 from tokenizers.normalizers import BertNormalizer
 from transformers import (
     AutoConfig,
@@ -203,12 +204,14 @@ def _input_errors(source: Source, expected: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(
-            f"{source.path}: expected {expected}, found {shown(reason, 160)}; "
-            "check that config.json, model.safetensors and the tokenizer's files are there and whole"
-        ) from error
+        cure = "check that config.json, model.safetensors and the tokenizer's files are there and whole"
+        if "tiktoken" in reason or "sentencepiece" in reason.lower():
+            # What transformers tries last, and names, when the packages to read a spm.model are missing.
+            reason = "one that only sentencepiece and protobuf can read"
+            cure = "install them: pip install sentencepiece protobuf"
+        raise InputError(f"{source.path}: expected {expected}, found {shown(reason, 160)}; {cure}") from error
 
 
 @contextmanager

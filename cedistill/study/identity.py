@@ -10,7 +10,7 @@ from typing import Any
 
 from cedistill import __version__
 from cedistill.config.benchmark import Evaluation
-from cedistill.config.train_data import TrainData
+from cedistill.config.train_data import TrainData, needed
 from cedistill.data.collections import collection_files
 from cedistill.data.files import sha256
 from cedistill.data.references import run_path
@@ -19,15 +19,15 @@ from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of
 
 def training_identity(study: Study, cell: Cell) -> str:
     """Return the identity of a cell's model. Raises InputError when a file it depends on is missing."""
-    untrained = cell.objective == UNTRAINED
+    objective = None if cell.objective == UNTRAINED else objective_of(study, cell)
     validate = study.validate_on
     return _hash(
         __version__,
         cell.backbone,
         cell.seed,
-        None if untrained else objective_of(study, cell).model_dump(mode="json"),
-        None if untrained else _train_data(study.train),
-        None if untrained or validate is None else [_dataset(validate.dataset), _run(validate.candidates)],
+        objective and objective.model_dump(mode="json"),
+        objective and _train_data(needed(objective, study.train)),
+        [_dataset(validate.dataset), _run(validate.candidates)] if objective and validate else None,
     )
 
 

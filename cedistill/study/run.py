@@ -47,7 +47,8 @@ def run_study(reference: str | Path, status: Status, only: str | None = None, co
         CellsFailedError: cells failed while running; each one's cause is in its ``error.txt``, the tables are written.
     """
     study, folder = load_study(reference)
-    waiting = [cell for cell in _checked(study, only) if not is_finished(study, cell, folder)]
+    chosen = _checked(study, only)
+    waiting = [cell for cell in chosen if not is_finished(study, cell, folder)]
     failed = []
     for number, cell in enumerate(waiting, start=1):
         error_file = folder / cell.name / "error.txt"
@@ -59,6 +60,8 @@ def run_study(reference: str | Path, status: Status, only: str | None = None, co
             failed.append(cell.name)
             with writing(error_file) as file:
                 file.write(traceback.format_exc())
+    if len(failed) == len(chosen):
+        raise CellsFailedError(f"all cells failed, see error.txt in: {', '.join(failed)}")
     table = report_study(reference, command)
     if failed:
         raise CellsFailedError(f"{len(failed)} of {len(waiting)} cells failed, see error.txt in: {', '.join(failed)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cedistill.config.objective import Objective, load_objective, schedule
-from cedistill.config.train_data import TrainData, check_provides
+from cedistill.config.train_data import TrainData, check_provides, needed
 from cedistill.errors import InputError
 from cedistill.training.record import Progress
 
@@ -65,6 +65,7 @@ def train(
         )
     loaded = objective if isinstance(objective, Objective) else load_objective(objective, settings)
     check_provides(loaded, data)
+    data = needed(loaded, data)
     finished = _state_of(output, resume)
     if finished:
         return finished

@@ -46,6 +46,7 @@ def test_the_study_groups():
 def test_labels_are_those_of_the_published_table(shared_data):
     with (shared_data.parent / "reference" / "published.csv").open() as file:
         published = {row["backbone"] for row in csv.DictReader(file)}
+    published = {label.replace("av3", "a-v3") for label in published}  # it spells one name in two ways
     assert {BACKBONES[name].label for name in MINI + BASE} == published
 
 

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import shutil
 import time
@@ -68,7 +69,7 @@ def one_line(error):
     [
         ("absent", "expected a backbone, found no owner/absent on the Hub; give a name of `cedistill ls backbones`"),
         ("private", "expected a backbone, found no owner/private on the Hub; give"),
-        ("gated", "expected access to owner/gated, found it gated; accept its terms there, log in"),
+        ("gated", "expected access to owner/gated, found it gated; accept its terms on the Hub and log in"),
         ("empty", "expected an encoder, found owner/empty on the Hub without config.json; give"),
         ("broken", "expected owner/broken from the Hub, found it out of reach"),
     ],
@@ -152,9 +153,31 @@ def test_missing_weights_and_strange_configuration(tmp_path):
         load_backbone(str(tmp_path), 1)
 
 
+def test_a_sentencepiece_model_loads_or_names_the_package(tmp_path):
+    """DeBERTa-v3's repository has a spm.model in place of a tokenizer.json."""
+    pytest.importorskip("google.protobuf", reason="needs protobuf to write a spm.model")
+    from transformers.utils import sentencepiece_model_pb2_new as format_
+
+    proto, tokenizer = format_.ModelProto(), tokenizer_of("deberta")
+    kinds = {"[UNK]": 2, "[PAD]": 3, "[CLS]": 3, "[SEP]": 3, "[MASK]": 3}
+    for piece, score in json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]:
+        proto.pieces.add(piece=piece, score=score, type=kinds.get(piece, 1))
+    proto.trainer_spec.model_type = 1
+    proto.trainer_spec.unk_id = tokenizer.unk_token_id
+    model_of("deberta").save_pretrained(tmp_path)
+    (tmp_path / "spm.model").write_bytes(proto.SerializeToString())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"vocab_type": "spm"}))
+    if importlib.util.find_spec("sentencepiece"):
+        _, loaded = load_backbone(str(tmp_path), 1)
+        assert loaded(*PAIRS[0])["input_ids"] == tokenizer(*PAIRS[0])["input_ids"]
+    else:
+        with pytest.raises(InputError, match=r"sentencepiece and protobuf can read'?; install them: pip install"):
+            load_backbone(str(tmp_path), 1)
+
+
 @pytest.mark.parametrize("converted", [False, True])
 def test_cached_checkpoints_need_no_network(converted, online, tmp_path, monkeypatch):
-    """Weights may lie in the cache under the pull request of the Hub's converter, apart from configuration and tokenizer."""
+    """Weights may lie in the cache under the pull request of the Hub's converter, apart from the rest."""
     repository = online / "models--owner--name"
     for revision, commit in (("main", "a" * 40), *([("refs/pr/8", "b" * 40)] if converted else [])):
         (repository / "snapshots" / commit).mkdir(parents=True)

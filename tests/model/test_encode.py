@@ -4,6 +4,7 @@ import pytest
 from families import FAMILIES, LONG_DOCUMENT, LONG_QUERY, PAIRS, SHORT, config_of, tokenizer_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, BertConfig, RobertaConfig
 
 from cedistill.errors import InputError
@@ -94,6 +95,14 @@ def test_truncation_set_on_the_tokenizer_does_not_reach_the_encoder():
 def test_encoder_can_be_pickled():
     encoder = make_encoder(tokenizer_of("roberta"))
     assert pickle.loads(pickle.dumps(encoder)).encode(PAIRS) == encoder.encode(PAIRS)
+
+
+def test_loader_workers_tokenise_without_warnings(capfd):
+    encoder = make_encoder(tokenizer_of("bert"))
+    expected_pairs = encoder.encode(PAIRS)  # threads have been used before the fork: that is what is warned of
+    loader = DataLoader([PAIRS, PAIRS], batch_size=None, num_workers=1, collate_fn=encoder.encode)
+    assert list(loader) == [expected_pairs, expected_pairs]
+    assert capfd.readouterr().err == ""
 
 
 def test_no_pairs():
