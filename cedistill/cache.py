@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return the cache: the folder named by the environment variable ``CEDISTILL_CACHE``, else the user's cache folder."""
+    """Return the cache: the folder that ``CEDISTILL_CACHE`` names, else the user's cache folder."""
     own = os.environ.get("CEDISTILL_CACHE")
     if own:
         return Path(own)

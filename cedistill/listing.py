@@ -24,7 +24,8 @@ def listing(kind: str) -> list[dict[str, str]]:
 def _losses() -> list[dict[str, str]]:
     from cedistill.losses import get_loss, loss_names
 
-    return [{"name": name, "about": _first_line(getattr(get_loss(name), "func").__doc__)} for name in loss_names()]
+    functions = {name: getattr(get_loss(name), "func", None) for name in loss_names()}
+    return [{"name": name, "about": _first_line(function.__doc__)} for name, function in functions.items()]
 
 
 def _objectives() -> list[dict[str, str]]:

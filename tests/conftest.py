@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: other proce
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Generated files of the tests stay out of the user's cache; numba's compiled code is kept there to save minutes."""
+    """Generated files of the tests stay out of the user's cache, but for numba's compiled code, which saves minutes."""
     from cedistill.cache import cache_folder
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
@@ -30,7 +30,8 @@ def tiny(tmp_path):
     """A collection of 6 queries and 30 documents in BEIR layout, with candidates and a teacher, all by rule.
 
     Query q<i> asks for "topic<i>"; documents d0..d29, d<j> tells of topic<j % 6>. Judged: d<i> grade 2, d<i+6> grade 1,
-    d<i+1> grade 0. Candidates of q<i>: d<i>, then d<i+1> ... d<i+9>, best first. The teacher scores d<j> 10 - j for j < 10.
+    d<i+1> grade 0. Candidates of q<i>: d<i>, then d<i+1> ... d<i+9>, best first. The teacher scores d<j> 10 - j for j
+    < 10.
     """
     folder = tmp_path / "tiny"
     (folder / "qrels").mkdir(parents=True)
@@ -55,7 +56,8 @@ def _tiny_bert(folder, dropout):
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "about", "title", "this", "tells", "of", "topic"]
     words += [f"##{digit}" for digit in range(10)] + [str(digit) for digit in range(10)]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True}))
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     set_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     config = BertConfig(

@@ -24,8 +24,8 @@ try:
     main()
 except SystemExit as end:
     assert end.code == 0
-heavy = {"torch", "numba", "pandas", "transformers", "ranx", "datasets", "pyarrow", "numpy", "pydantic"} & set(sys.modules)
-assert not heavy, heavy
+heavy = {"torch", "numba", "pandas", "transformers", "ranx", "datasets", "pyarrow", "numpy", "pydantic"} &
+set(sys.modules) assert not heavy, heavy
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
@@ -43,7 +43,9 @@ def test_train_rerank_evaluate_and_metrics_agree(tiny, tiny_bert, tmp_path):
     common = ["--dataset", tiny, "--candidates", tiny / "candidates.trec"]
     model = tmp_path / "model"
     settings = ["--steps", 3, "--batch-size", 4, "--learning-rate", "1e-3", "--set", "training.precision=float32"]
-    trained = _run("train", "--backbone", tiny_bert, "--objective", "bce", *common, "--output", model, *settings, "--json")
+    trained = _run(
+        "train", "--backbone", tiny_bert, "--objective", "bce", *common, *settings, "--json", "--output", model
+    )
     content = json.loads(trained.stdout)
     assert content["schedule"] == {"steps": 3, "warmup_steps": 0, "learning_rate": 1e-3, "lists_per_step": 4}
     assert "cedistill" in content["command"] or "__main__" in content["command"]

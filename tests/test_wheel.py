@@ -9,6 +9,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def _printed(python, code, cwd=None):
+    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True, cwd=cwd).stdout.strip()
+
+
 @pytest.mark.slow
 def test_wheel_works_outside_the_checkout(tmp_path):
     """The wheel brings objectives and benchmarks; its dependencies are taken from this environment to stay offline."""
@@ -19,9 +23,9 @@ def test_wheel_works_outside_the_checkout(tmp_path):
     python = tmp_path / "fresh" / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
     subprocess.run(install, check=True, capture_output=True)
-    packages = subprocess.run([python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True)
+    packages = _printed(python, "import site; print(site.getsitepackages()[0])")
     here = next(path for path in map(Path, sys.path) if (path / "typer").is_dir())
-    (Path(packages.stdout.strip()) / "dependencies.pth").write_text(f"{here}\n")
+    (Path(packages) / "dependencies.pth").write_text(f"{here}\n")
 
     def run(*arguments):
         command = [tmp_path / "fresh" / "bin" / "cedistill", *arguments]
@@ -31,5 +35,4 @@ def test_wheel_works_outside_the_checkout(tmp_path):
     assert [row["name"] for row in rows] == sorted(path.stem for path in (ROOT / "objectives").glob("*.toml"))
     shown = [row["name"] for row in json.loads(run("ls", "benchmarks", "--json"))["benchmarks"]]
     assert shown == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.toml"))
-    where = subprocess.run([python, "-c", "import cedistill; print(cedistill.__file__)"], capture_output=True, text=True, cwd=tmp_path)
-    assert str(tmp_path) in where.stdout
+    assert str(tmp_path) in _printed(python, "import cedistill; print(cedistill.__file__)", cwd=tmp_path)

@@ -11,7 +11,7 @@ DEFAULT_MEASURES = ("ndcg@10", "rr@10")
 
 
 class Evaluation(Strict):
-    """One data set to re-rank: a data set reference, its candidates (a run or ``bm25``), how deep, and what to measure."""
+    """A data set to re-rank: its reference, its candidates (a run or ``bm25``), how deep, and what to measure."""
 
     dataset: str
     name: str = ""
@@ -24,7 +24,7 @@ class Evaluation(Strict):
 
     @property
     def label(self) -> str:
-        """Name in tables and file names: the given one, else the split of a folder with splits, else the folder's name."""
+        """Name in tables and file names: the given one, else the folder's, with the split unless that is ``test``."""
         if self.name:
             return self.name
         folder, colon, split = self.dataset.rpartition(":")

@@ -41,7 +41,7 @@ class Lists(Strict):
 
 
 class Group(Strict):
-    """The schedule of one group of backbones. ``pairs`` counts lists of two documents, ``queries`` lists of any size."""
+    """The schedule of a group of backbones: ``pairs`` counts lists of two documents, ``queries`` lists of any size."""
 
     learning_rate: PositiveFloat
     pairs: PositiveInt | None = None
@@ -55,7 +55,7 @@ class Group(Strict):
 
 
 class Training(Strict):
-    """The optimisation: AdamW, linear warm-up, linear decay to zero. Values given here hold for every backbone group."""
+    """AdamW with linear warm-up and linear decay to zero. What is given here holds for every backbone group."""
 
     steps: PositiveInt
     warmup_steps: int = Field(0, ge=0)
@@ -90,7 +90,8 @@ class Objective(Strict):
             group = getattr(self.training, name)
             if group is not None and group.pairs is not None and self.lists.kind != "pairs":
                 raise ValueError(
-                    f"training.{name}.pairs: expected 'queries' for lists of kind {self.lists.kind!r}, found 'pairs'; rename it"
+                    f"training.{name}.pairs: expected 'queries' for lists of kind {self.lists.kind!r}, "
+                    "found 'pairs'; rename it"
                 )
         return self
 
@@ -105,10 +106,10 @@ class Schedule(NamedTuple):
 
 
 def load_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective:
-    """Load an objective by its shipped name or from a TOML file, with ``KEY=VALUE`` settings put in place of the file's.
+    """Load an objective by its shipped name or from a TOML file, ``KEY=VALUE`` settings in place of the file's.
 
-    When ``settings`` change ``training.steps`` but not ``training.warmup_steps``, the warm-up keeps its share of the steps.
-    Raises InputError for unknown names, keys, values out of range, and loss parameters that the loss refuses.
+    When ``settings`` change ``training.steps`` but not ``training.warmup_steps``, the warm-up keeps its share of the
+    steps. Raises InputError for unknown names, keys, values out of range, and loss parameters that the loss refuses.
     """
     objective = read_objective(name_or_path, settings)
     from cedistill.losses import get_loss
@@ -134,7 +135,7 @@ def read_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective
 
 
 def schedule(objective: Objective, group: str) -> Schedule:
-    """Return the schedule of ``objective`` for a backbone group. Raises InputError when the objective says nothing of it."""
+    """Return the schedule of ``objective`` for a backbone group. Raises InputError when it has none for it."""
     training = objective.training
     own: Group | None = getattr(training, group, None)
     rate = training.learning_rate or (own.learning_rate if own else None)

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def shipped_folder(kind: str) -> Path:
-    """Return the folder of ``kind`` (``objectives`` or ``benchmarks``): inside an installed package, or beside it in a checkout."""
+    """Return the folder of ``objectives`` or ``benchmarks``: inside an installed package, beside it in a checkout."""
     inside = _PACKAGE / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind
 
@@ -21,7 +21,7 @@ def shipped_names(kind: str) -> list[str]:
 
 
 def find_shipped(kind: str, name_or_path: str) -> Path:
-    """Return the TOML file that ``name_or_path`` means: a shipped name, or a file of the user's own. Raises InputError."""
+    """Return the TOML file that ``name_or_path`` means: a shipped name, or a file. Raises InputError."""
     if name_or_path in shipped_names(kind):
         return shipped_folder(kind) / f"{name_or_path}.toml"
     path = Path(name_or_path)

@@ -40,7 +40,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def override(table: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Return ``table`` with each ``KEY.SUBKEY=VALUE`` of ``settings`` put in; values are TOML, or else plain strings."""
+    """Return ``table`` with each ``KEY.SUBKEY=VALUE`` put in; values are TOML, or else plain strings."""
     changed = _copy(table)
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -74,7 +74,7 @@ def validated(model: type[M], table: Mapping[str, Any], origin: str, text: str =
 
 
 def fill_in(text: str, origin: str) -> str:
-    """Return ``text`` with each ``${NAME}`` replaced by that environment variable. Raises InputError when it is unset."""
+    """Return ``text`` with each ``${NAME}`` replaced by that variable. Raises InputError when it is unset."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]

@@ -8,13 +8,13 @@ from cedistill.errors import InputError
 
 SOURCES = {
     "msmarco-triples": "MS MARCO passage training triples (qidpidtriples.train.full.2): query, positive, negative",
-    "msmarco-ensemble-scores": "scores of the BERT cross-encoder ensemble of Hofstätter et al. (Zenodo record 4068216)",
-    "msmarco-bertbase-scores": "scores of their single BERT-base teacher (Zenodo record 4068216)",
-    "rank-distillm-colbert": "ColBERTv2 top 500 of the judged training queries (Rank-DistiLLM, Zenodo record 12528410)",
-    "rank-distillm-bm25": "BM25 candidates of the judged training queries (Rank-DistiLLM, Zenodo record 12528410)",
-    "rank-distillm-rankzephyr-10": "RankZephyr rankings, 10 000 queries to depth 10 (Rank-DistiLLM, Zenodo record 12528410)",
-    "rank-distillm-rankzephyr-50": "RankZephyr rankings, 10 000 queries to depth 50 (Rank-DistiLLM, Zenodo record 12528410)",
-    "rank-distillm-rankzephyr-100": "RankZephyr rankings, 10 000 queries to depth 100 (Rank-DistiLLM, Zenodo record 12528410)",
+    "msmarco-ensemble-scores": "scores of the BERT cross-encoder ensemble of Hofstätter et al. (Zenodo 4068216)",
+    "msmarco-bertbase-scores": "scores of their single BERT-base teacher (Zenodo 4068216)",
+    "rank-distillm-colbert": "ColBERTv2 top 500 of the judged training queries (Rank-DistiLLM, Zenodo 12528410)",
+    "rank-distillm-bm25": "BM25 candidates of the judged training queries (Rank-DistiLLM, Zenodo 12528410)",
+    "rank-distillm-rankzephyr-10": "RankZephyr, 10 000 queries to depth 10 (Rank-DistiLLM, Zenodo 12528410)",
+    "rank-distillm-rankzephyr-50": "RankZephyr, 10 000 queries to depth 50 (Rank-DistiLLM, Zenodo 12528410)",
+    "rank-distillm-rankzephyr-100": "RankZephyr, 10 000 queries to depth 100 (Rank-DistiLLM, Zenodo 12528410)",
 }
 
 
@@ -44,8 +44,8 @@ def check_provides(objective: Objective, data: TrainData) -> None:
         source = objective.lists.source
         what = f" ({SOURCES[source]})" if source in SOURCES else ""
         raise InputError(
-            f"objective {objective.title!r} needs training data: its own source {source!r}{what} is not fetched by this "
-            f"version; download it and give --dataset with --pairs, --candidates or --teacher, or give --lists"
+            f"objective {objective.title!r} needs training data: its own source {source!r}{what} is not fetched "
+            f"by this version; download it and give --dataset with --pairs, --candidates or --teacher, or give --lists"
         )
     if data.lists is not None:
         _check_lists(objective, data)

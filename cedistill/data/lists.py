@@ -1,6 +1,7 @@
 """Training lists: a query, some of its documents, and a target for each, drawn from pools.
 
-List ``i`` depends on the seed and ``i`` alone, so that loaders of any number of workers and resumed runs see the same lists.
+List ``i`` depends on the seed and ``i`` alone, so that loaders of any number of workers and resumed runs see the same
+lists.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class TrainingList(NamedTuple):
 class TrainingLists:
     """The ``count`` lists of a training run, by number: a map-style data set for a loader.
 
-    Every entry (a relevant document with its negatives, or a query with its teacher's scores) is visited once before any is
-    visited again; documents are drawn anew at each visit.
+    Every entry (a relevant document with its negatives, or a query with its teacher's scores) is visited once before
+    any is visited again; documents are drawn anew at each visit.
     """
 
     def __init__(self, pools: Pools, lists: Lists, seed: int, count: int) -> None:
@@ -136,6 +137,6 @@ def _nothing_usable(lists: Lists, count: int) -> str:
             "check that candidates and teacher name the same queries and documents"
         )
     return (
-        f"expected queries with a document of grade {lists.relevant_grade} or more and one below, found none in {count} "
-        "queries; check the split, the candidates and lists.relevant_grade"
+        f"expected queries with a document of grade {lists.relevant_grade} or more and one below, found none in "
+        f"{count} queries; check the split, the candidates and lists.relevant_grade"
     )

@@ -1,6 +1,7 @@
 """Pools: for each training query its documents, labels and teacher scores, as a memory-mapped table.
 
-A pool names documents by id; texts stay in the collection. Training lists are drawn from pools (`cedistill.data.lists`).
+A pool names documents by id; texts stay in the collection. Training lists are drawn from pools
+(`cedistill.data.lists`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ NAN = math.nan
 class Pool(NamedTuple):
     """The documents of one query.
 
-    ``labels`` [N] are grades, NaN where nobody judged. ``scores`` [K][N] are the teachers' scores, NaN where a teacher gave none.
+    ``labels`` [N] are grades, NaN where nobody judged. ``scores`` [K][N] are the teachers' scores, NaN where a teacher
+    gave none.
     """
 
     query_id: str
@@ -78,7 +80,8 @@ def load_pools(data: TrainData, *, labels: bool) -> Pools:
 
     Args:
         data: references to the data.
-        labels: whether the labels of the data set are needed; then only its judged queries are taken, and their relevant
+        labels: whether the labels of the data set are needed; then only its judged queries are taken, and their
+        relevant
             documents join the candidates.
 
     Raises:

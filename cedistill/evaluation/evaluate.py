@@ -41,8 +41,8 @@ def evaluate(
         progress: called with pairs done and pairs in all, for each data set anew.
 
     Returns:
-        ``{"datasets": {LABEL: {"first_stage": NAME, "depth": K, "runs": {...}, "comparisons": [...]}}}``, the latter two as
-        ``cedistill metrics --json`` gives them, the first stage first.
+        ``{"datasets": {LABEL: {"first_stage": NAME, "depth": K, "runs": {...}, "comparisons": [...]}}}``, the latter
+        two as ``cedistill metrics --json`` gives them, the first stage first.
 
     Raises:
         InputError: malformed or unlabelled data, unknown measures, no such model; nothing is written for that data set.

@@ -54,7 +54,7 @@ def _bm25(collection: Collection, depth: int) -> Run:
     run = retrieve(queries, collection.documents, depth)
     if not run:
         raise InputError(
-            f"{collection.name}: expected queries that share words with the documents, found none; give --candidates RUN"
+            f"{collection.name}: expected queries that share words with the documents, found none; give a run"
         )
     write_run(path, run, "bm25")
     return run

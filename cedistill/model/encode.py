@@ -74,7 +74,7 @@ class Encoder:
         return [fill(queries[query], documents[document][: room - len(queries[query])]) for query, document in pairs]
 
     def _ids(self, texts: set[str], limit: int) -> dict[str, list[int]]:
-        if multiprocessing.parent_process() is not None:  # in a worker: no threads of threads, no warning after a fork
+        if multiprocessing.parent_process() is not None:  # a worker is one of many: no threads of its own
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         distinct = list(texts)
         encodings = self.tokenizer.encode_batch_fast(distinct, add_special_tokens=False)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cedistill.model.encode import EncodedPair
 
-OVERHEAD = 64
-"""Tokens that MiniLM-L6 reads on a processor in the time that starting a chunk costs, about."""
+OVERHEAD_SHARE = 32
+"""Starting a chunk costs about as much as this part of ``max_tokens``: what likes large chunks loses by many."""
 
 Chunk = dict[str, Tensor]
 """Keyword arguments of the model: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``, [rows, longest]."""
@@ -27,11 +27,11 @@ class Batch(TypedDict):
 
 def chunk_limits(device: torch.device | str) -> tuple[int, int]:
     """Return the default (max_tokens, max_rows) of a chunk on a device; a processor's caches prefer small ones."""
-    return (2048, 32) if torch.device(device).type == "cpu" else (16384, 512)
+    return (2048, 32) if torch.device(device).type == "cpu" else (32768, 512)
 
 
 def cut_into_chunks(
-    lengths: Sequence[int] | np.ndarray, max_tokens: int, max_rows: int, overhead: int = OVERHEAD
+    lengths: Sequence[int] | np.ndarray, max_tokens: int, max_rows: int, overhead: int | None = None
 ) -> list[np.ndarray]:
     """Return index arrays that cover all pairs once, longest first, with the least work.
 
@@ -42,8 +42,9 @@ def cut_into_chunks(
         lengths: tokens of each pair.
         max_tokens: most padded tokens of a chunk; a pair longer than that is a chunk alone.
         max_rows: most pairs of a chunk.
-        overhead: what starting a chunk costs, in tokens.
+        overhead: what starting a chunk costs, in tokens; by default ``max_tokens / 32``.
     """
+    overhead = max_tokens // OVERHEAD_SHARE if overhead is None else overhead
     values = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-values, kind="stable")
     longest = values[order]

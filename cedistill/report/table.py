@@ -1,4 +1,4 @@
-"""A study's comparison table: one row per backbone and objective, first stage on top, one column per data set and measure."""
+"""A study's comparison table: a row per backbone and objective, first stage on top, a column per measure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def collect(study: Study, figures: Iterable[tuple[Cell, Mapping[str, Any]]]) -> 
     """Gather the figures of a study's finished cells.
 
     Returns:
-        ``columns``: data set, measure, first stage, depth and number of judged queries of each. ``rows``: the first stage, then
-        each backbone and objective with ``seeds`` and per column ``mean``, ``deviation`` over seeds (None for one seed) and,
-        against the first stage, ``difference`` and Holm-corrected ``p`` (paired t-test of per-query means over seeds; all
-        rows of one column are a family). ``missing``: cells without figures.
+        ``columns``: data set, measure, first stage, depth and number of judged queries of each. ``rows``: the first
+        stage, then each backbone and objective with ``seeds`` and per column ``mean``, ``deviation`` over seeds (None
+        for one seed) and, against the first stage, ``difference`` and Holm-corrected ``p`` (paired t-test of per-query
+        means over seeds; all rows of one column are a family). ``missing``: cells without figures.
     """
     figures = list(figures)
     done = [(cell, one) for cell, one in figures if one]
@@ -54,7 +54,7 @@ def write_tables(folder: Path, table: Mapping[str, Any], command: str) -> None:
 
 
 def markdown(table: Mapping[str, Any]) -> str:
-    """Return the table as Markdown: best of a column in bold, ``±`` the deviation over seeds, ``*`` above the first stage."""
+    """Return the table as Markdown: best in bold, ``±`` the deviation over seeds, ``*`` above the first stage."""
     columns, rows = table["columns"], table["rows"]
     best = [max((row["values"][place]["mean"] for row in rows[1:]), default=math.nan) for place in range(len(columns))]
     header = [

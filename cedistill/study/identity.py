@@ -1,4 +1,4 @@
-"""The identity of a cell: a hash of everything that determines its model, and one of all that determines its figures."""
+"""The identities of a cell: a hash of all that determines its model, and one of all that determines its figures."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def load_study(reference: str | Path) -> tuple[Study, Path]:
 
 
 def cells(study: Study, only: str | None = None) -> list[Cell]:
-    """Return the cells of a study, those whose name matches the pattern ``only`` if there is one. Raises InputError for none."""
+    """Return the cells of a study, or those whose name matches ``only``. Raises InputError when none does."""
     every = [
         Cell(backbone, objective, seed)
         for backbone in study.backbones
@@ -132,7 +132,7 @@ def _resolved(table: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and (value.startswith("./") or value.startswith("../") or value.endswith(".toml"))
+    return isinstance(value, str) and (value.startswith(("./", "../")) or value.endswith(".toml"))
 
 
 def _filled(table: dict[str, Any], path: Path) -> dict[str, Any]:

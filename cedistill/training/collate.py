@@ -16,7 +16,7 @@ from cedistill.model.forward import Batch, make_batch
 
 
 class ListBatch(TypedDict):
-    """B lists of at most N documents: the pairs of all lists in a row, targets [B, N], mask [B, N] (True = a document)."""
+    """B lists of at most N documents: the pairs of all lists in a row; targets and mask [B, N] (True = a document)."""
 
     pairs: Batch
     targets: Tensor

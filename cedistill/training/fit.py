@@ -69,7 +69,8 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
     job.model.eval()
     state = trainer.state
-    figures: dict[str, Any] = {"steps": state.global_step, "loss": _last_loss(state.log_history), "precision": precision}
+    figures: dict[str, Any] = {"steps": state.global_step, "loss": _last_loss(state.log_history)}
+    figures["precision"] = precision
     if validate:
         figures["validation"] = {MEASURE: state.best_metric, "step": state.best_global_step}
     return figures

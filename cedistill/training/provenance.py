@@ -45,7 +45,7 @@ def describe_run(
 
 
 def check_same_run(checkpoints: Path, run: dict[str, Any]) -> None:
-    """Leave a note of ``run`` beside its checkpoints, or refuse to go on from those of another run. Raises InputError."""
+    """Leave a note of ``run`` beside its checkpoints, or refuse those of another run. Raises InputError."""
     note = checkpoints / _RUN
     if note.is_file():
         before = json.loads(note.read_text())
@@ -133,9 +133,9 @@ scores = CrossEncoder("PATH").predict([("query", "document")])
 ```
 
 ## Training
-{objective["title"]} ({objective["paper"] or "own objective"}), {figures["steps"]} steps of {plan["lists_per_step"]} lists,
-learning rate {plan["learning_rate"]:g}, seed {content["seed"]}, {figures["precision"]}; at most {content["query_tokens"]} tokens of a query,
-{content["query_tokens"] + content["document_tokens"]} of a pair.
+{objective["title"]} ({objective["paper"] or "own objective"}), {figures["steps"]} steps of {plan["lists_per_step"]}
+lists, learning rate {plan["learning_rate"]:g}, seed {content["seed"]}, {figures["precision"]}; at most
+{content["query_tokens"]} tokens of a query, {content["query_tokens"] + content["document_tokens"]} of a pair.
 {validated}
 | input | file | sha256 |
 |---|---|---|

@@ -57,7 +57,8 @@ class Record(TrainerCallback):
             self._mark = (time.monotonic(), self.pairs_seen())
             speed = (self._mark[1] - pairs) / max(self._mark[0] - then, 1e-9)
             self.words = f"loss {logs['loss']:.4f}, {speed:.0f} pairs/s"
-            figures = {name: logs[name] for name in ("loss", "grad_norm", "learning_rate") if name in logs}
+            names: tuple[str, ...] = ("loss", "grad_norm", "learning_rate")
+            figures = {name: logs[name] for name in names if name in logs}
             self._write({"step": state.global_step, **figures, "pairs_per_second": round(speed, 1)})
 
     def _write(self, line: dict[str, Any]) -> None:

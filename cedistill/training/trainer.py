@@ -16,7 +16,7 @@ Loss = Callable[..., Tensor]
 
 
 class ListTrainer(Trainer):
-    """Trainer whose batches are lists: see ``ListBatch``. Optimiser, schedule, clipping, checkpoints and resuming are Trainer's.
+    """Trainer of lists (``ListBatch``); optimiser, schedule, clipping, checkpoints and resuming are Trainer's.
 
     ``validation`` returns figures of the model as it stands, by name; they are logged as ``eval_NAME``.
     """
@@ -33,7 +33,7 @@ class ListTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Score all pairs of a ``ListBatch`` chunk by chunk, put the scores back into their lists and apply the loss in float32."""
+        """Score the pairs of a ``ListBatch`` chunk by chunk, put them back into lists, apply the loss in float32."""
         mask = inputs["mask"]
         with autocast(self.precision, self.args.device):
             flat = logits(model, inputs["pairs"])

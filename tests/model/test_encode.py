@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pytest
@@ -97,11 +98,17 @@ def test_encoder_can_be_pickled():
     assert pickle.loads(pickle.dumps(encoder)).encode(PAIRS) == encoder.encode(PAIRS)
 
 
-def test_loader_workers_tokenise_without_warnings(capfd):
+def test_loader_workers_tokenise_on_one_thread_and_quietly(capfd, monkeypatch):
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     encoder = make_encoder(tokenizer_of("bert"))
-    expected_pairs = encoder.encode(PAIRS)  # threads have been used before the fork: that is what is warned of
-    loader = DataLoader([PAIRS, PAIRS], batch_size=None, num_workers=1, collate_fn=encoder.encode)
-    assert list(loader) == [expected_pairs, expected_pairs]
+    expected_pairs = encoder.encode(PAIRS)  # threads are used before the fork: older tokenizers warn of that
+
+    def collate(pairs):
+        return encoder.encode(pairs), os.environ.get("TOKENIZERS_PARALLELISM")
+
+    loader = DataLoader([PAIRS], batch_size=None, num_workers=1, collate_fn=collate, multiprocessing_context="fork")
+    assert list(loader) == [(expected_pairs, "false")]
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
     assert capfd.readouterr().err == ""
 
 

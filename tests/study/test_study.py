@@ -108,7 +108,8 @@ def test_a_change_of_the_configuration_or_of_the_data_runs_again_what_it_touches
     assert before == {one: one.stat().st_mtime_ns for one in before} and len(before) == 4
     teacher = study.parent / "tiny" / "teacher.trec"
     teacher.write_text(teacher.read_text().replace(" 10.5 ", " 11.5 "))
-    assert {cell.objective for cell, state in plan_study(study) if state == "run"} == {"margin-mse"}  # bce reads no teacher
+    # bce reads no teacher.
+    assert {cell.objective for cell, state in plan_study(study) if state == "run"} == {"margin-mse"}
 
 
 def test_figures_without_their_model_are_made_again(study):

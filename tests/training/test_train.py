@@ -141,7 +141,7 @@ def test_resuming_another_run_is_refused(data, tiny_bert, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(str(tiny_bert), "bce", out, data=data, settings=SETTINGS, workers=0, progress=stop)
-    with pytest.raises(InputError, match="found an interrupted run; .*--resume"):
+    with pytest.raises(InputError, match=r"found an interrupted run; .*--resume"):
         train(str(tiny_bert), "bce", out, data=data, settings=SETTINGS, workers=0)
     with pytest.raises(InputError, match="expected the same seed"):
         train(str(tiny_bert), "bce", out, data=data, settings=SETTINGS, workers=0, resume=True, seed=99)
@@ -199,12 +199,13 @@ def test_validation_measures_the_model_on_the_data_set(tiny, tiny_bert):
 
 def test_divergence_is_an_error(data, tiny_bert, tmp_path):
     settings = [*SETTINGS, "training.learning_rate=1e30"]
-    with pytest.raises(DivergedError, match="lower training.learning_rate"):
+    with pytest.raises(DivergedError, match=r"lower training\.learning_rate"):
         train(str(tiny_bert), "margin-mse", tmp_path / "out", data=data, settings=settings, workers=0)
 
 
 def test_own_loss_by_module_and_function(data, tiny_bert, tmp_path, monkeypatch):
-    (tmp_path / "my_losses.py").write_text("def squared(scores, targets, mask=None):\n    return (scores[mask] ** 2).mean()\n")
+    body = "def squared(scores, targets, mask=None):\n    return (scores[mask] ** 2).mean()\n"
+    (tmp_path / "my_losses.py").write_text(body)
     objective = tmp_path / "mine.toml"
     objective.write_text(
         'title = "Mine"\nloss = "my_losses:squared"\n[lists]\nkind = "pairs"\nneeds = ["labels"]\nsize = 2\n'
