@@ -147,9 +147,9 @@ def rerank(
     from cedistill.model.reranker import Reranker
 
     with phases() as phase:
-        advance = phase("re-ranking")
+        advance = phase("re-ranking pairs")
         reranker = Reranker(model, precision=precision)
-        done = rerank_run(reranker.score, collection, run, depth, lambda now, total: advance(now, total, "pairs"))
+        done = rerank_run(reranker.score, collection, run, depth, lambda now, total: advance(now, total, ""))
     write_run(output, done, "cedistill")
     typer.echo(str(output), err=True)
 
@@ -209,9 +209,9 @@ def evaluate(
     else:
         wanted = [one for name in benchmark or [] for one in load_benchmark(name).datasets]
     with phases() as phase:
-        advance = phase("re-ranking")
+        advance = phase("re-ranking pairs")
         result = run(
-            model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, "pairs")
+            model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, "")
         )
     if as_json:
         _print_json(result)

@@ -38,9 +38,12 @@ def score_ranks(scores: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return order.argsort(dim=-1) + 1
 
 
-def normalised_gains(targets: Tensor, mask: Tensor, k: int | None = None) -> Tensor:
-    """Return ``(2^t − 1) / ideal DCG@k`` with negative targets as 0, [B, N]; all 0 for a list without a gain."""
-    grades = targets.clamp(min=0).masked_fill(~mask, 0)
+def normalised_gains(targets: Tensor, k: int | None = None) -> Tensor:
+    """Return ``(2^t − 1) / ideal DCG@k`` with negative targets as 0, [B, N]; all 0 for a list without a gain.
+
+    Masked documents have target 0 here and with it no gain.
+    """
+    grades = targets.clamp(min=0)
     # Both sides are divided by 2^(highest grade): a teacher's ranking as targets would overflow otherwise.
     highest = grades.sort(dim=-1, descending=True).values[..., :1]
     gains = torch.exp2(grades - highest) * -torch.expm1(-grades * math.log(2))
@@ -102,7 +105,7 @@ def approx_ndcg(scores: Tensor, targets: Tensor, mask: Tensor | None = None, *, 
     """
     check_parameters(temperature=temperature)
     scores, targets, mask = checked(scores, targets, mask)
-    gains = normalised_gains(targets, mask)
+    gains = normalised_gains(targets)
     ndcg = (gains / torch.log2(1 + soft_ranks(scores, mask, temperature))).sum(-1)
     return mean_where(1 - ndcg, (gains > 0).any(-1))
 
@@ -166,7 +169,7 @@ def lambda_loss(
     check_parameters(scheme=scheme, sigma=sigma, mu=mu, k=k)
     scores, targets, mask = checked(scores, targets, mask)
     ranks = score_ranks(scores.detach(), targets, mask)
-    gains = normalised_gains(targets, mask, k)
+    gains = normalised_gains(targets, k)
     weights = _pair_weights(gains, ranks.to(gains.dtype), scheme, mu)
     real = mask.unsqueeze(-1) & mask.unsqueeze(-2)
     pairs = real & (differences(targets) > 0)

@@ -31,6 +31,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from cedistill.errors import InputError, shown, unknown
@@ -187,6 +188,18 @@ def load_classifier(source: Source, *, trust_remote_code: bool = False) -> tuple
             **shared,
         )
     return model.eval(), not info["missing_keys"]
+
+
+def extra_file(source: Source, name: str) -> Path | None:
+    """Return a file that a checkpoint may have beside its weights, None where it has none."""
+    found = cached_file(
+        source.path,
+        name,
+        local_files_only=source.local_only,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return None if found is None else Path(found)
 
 
 def _check_head(source: Source, config: PretrainedConfig) -> None:

@@ -31,8 +31,8 @@ REPEATS = 7
 def choose_precision(request: str, device: torch.device | str) -> str:
     """Return ``float32`` or ``bf16``.
 
-    ``auto`` measures forward and backward passes of an encoder layer in both, once for each device, torch version and
-    number of threads, and remembers the answer in the cache folder.
+    ``auto`` measures forward and backward passes of an encoder layer in both, once for each device and torch version,
+    and remembers the answer in the cache folder.
 
     Args:
         request: ``auto``, ``float32`` or ``bf16``; the latter two are given back.
@@ -46,7 +46,7 @@ def choose_precision(request: str, device: torch.device | str) -> str:
     if request != "auto":
         raise InputError(unknown("precision", request, ["auto", *PRECISIONS]))
     device = torch.device(device)
-    key = f"{_model_of(device)} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    key = f"{_model_of(device)} | torch {torch.__version__}"
     path = cache_folder() / FILE
     remembered = _remembered(path)
     if remembered.get(key) not in PRECISIONS:
@@ -64,11 +64,16 @@ def autocast(precision: str, device: torch.device | str) -> AbstractContextManag
 
 def measure_precision(device: torch.device) -> str:
     """Return the faster precision for an encoder layer's forward and backward pass; takes about a second."""
+    threads = torch.get_num_threads()
     try:
+        # On a busy processor the time of several threads is that of their waiting for each other, not of the arithmetic.
+        torch.set_num_threads(1)
         seconds = _medians(device)
     except RuntimeError as error:  # a device without bfloat16
         logger.info("bf16 does not run on %s: %s", device, error)
         return "float32"
+    finally:
+        torch.set_num_threads(threads)
     logger.info("%s: an encoder layer takes %s seconds", device, seconds)
     return "bf16" if seconds["bf16"] < MARGIN * seconds["float32"] else "float32"
 
@@ -91,20 +96,20 @@ def _medians(device: torch.device) -> dict[str, float]:
 
 
 def _step_seconds(layer: nn.Module, hidden: Tensor, precision: str) -> float:
-    _wait(hidden.device)
-    start = time.perf_counter()
+    start = _now(hidden.device)
     with torch.enable_grad(), autocast(precision, hidden.device):
         query = hidden.view(8, 64, 12, 32).transpose(1, 2)
         attended = nn.functional.scaled_dot_product_attention(query, query, query)
         output = layer(attended.transpose(1, 2).flatten(2))
     output.float().sum().backward()
-    _wait(hidden.device)
-    return time.perf_counter() - start
+    return _now(hidden.device) - start
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _now(device: torch.device) -> float:
+    if device.type == "cpu":
+        return time.thread_time()  # other programs' load does not count
+    torch.accelerator.synchronize(device)
+    return time.perf_counter()
 
 
 def _model_of(device: torch.device) -> str:

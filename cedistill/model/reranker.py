@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cedistill.errors import InputError, shown
-from cedistill.model.checkpoints import find_source, load_classifier, load_tokenizer
+from cedistill.model.checkpoints import Source, extra_file, find_source, load_classifier, load_tokenizer
 from cedistill.model.encode import DOCUMENT_TOKENS, QUERY_TOKENS, Encoder, make_encoder, max_positions
 from cedistill.model.forward import chunk_limits, device_of, logits, make_batch
 from cedistill.model.precision import autocast, choose_precision
@@ -49,8 +49,8 @@ class Reranker:
     ) -> None:
         """Load a trained model.
 
-        Token limits are those of the folder's ``cedistill.json``, else 32 of a query and 288 of a pair, at most what
-        model and tokenizer take.
+        Token limits are those of the ``cedistill.json`` beside the weights, else 32 of a query and 288 of a pair, at
+        most what model and tokenizer take.
 
         Args:
             model: folder or Hub id of a sequence classifier with one logit.
@@ -70,7 +70,7 @@ class Reranker:
                 f"train it first: cedistill train --backbone {model} --objective …"
             )
         tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code)
-        self._set(classifier, tokenizer, device, precision, max_tokens, *_limits(Path(model)))
+        self._set(classifier, tokenizer, device, precision, max_tokens, *_limits(source))
 
     @classmethod
     def of(
@@ -192,9 +192,9 @@ def _evaluating(model: Any) -> Iterator[None]:
             module.training = True
 
 
-def _limits(folder: Path) -> tuple[int, int]:
-    path = folder / "cedistill.json"
-    if not path.is_file():
+def _limits(source: Source) -> tuple[int, int]:
+    path = extra_file(source, "cedistill.json")
+    if path is None:
         return QUERY_TOKENS, DOCUMENT_TOKENS
     try:
         content = json.loads(path.read_text())

@@ -57,8 +57,8 @@ def run_cell(study: Study, cell: Cell, folder: Path, report: Report) -> dict[str
     training = objective_of(study, cell).training if cell.objective != UNTRAINED else None
     asked = training.precision if training else study.training.get("precision", "auto")
     scorer = Reranker(str(model), precision=asked) if isinstance(model, Path) else Reranker.of(*model, precision=asked)
-    report_scoring = report("re-ranking")
-    result = evaluate(scorer, study.evaluate, place, progress=lambda done, total: report_scoring(done, total, "pairs"))
+    report_scoring = report("re-ranking pairs")
+    result = evaluate(scorer, study.evaluate, place, progress=lambda done, total: report_scoring(done, total, ""))
     trained = json.loads((model / "cedistill.json").read_text())["figures"] if isinstance(model, Path) else None
     figures = {
         "identity": figures_identity(study, cell),

@@ -53,6 +53,13 @@ def test_kl_is_never_below_zero_close_to_equality(seed):
     assert 0 <= value < 1e-6
 
 
+def test_kl_of_scores_near_the_end_of_the_range_beside_a_masked_place():
+    scores = torch.tensor([[1e33, 0.0, math.nan]])
+    value, gradient = value_and_gradient(losses.kl_divergence, scores, scores, ~scores.isnan())
+    assert value == 0
+    assert torch.equal(gradient, torch.zeros(1, 3))
+
+
 def test_kl_keeps_its_gradient_where_rounding_made_it_negative():
     # KL of about 1e-9 drowns in float32; the gradient q − p does not.
     targets = torch.tensor([[0.3, 1.7, -0.4, 2.2]])

@@ -14,6 +14,7 @@ from cedistill.errors import InputError
 from cedistill.model import checkpoints
 from cedistill.model.backbones import load_backbone
 from cedistill.model.checkpoints import Source, find_source
+from cedistill.model.reranker import Reranker
 
 ANSWERS = {
     "absent": (404, {"X-Error-Code": "RepoNotFound"}),
@@ -199,3 +200,7 @@ def test_cached_checkpoints_need_no_network(converted, online, tmp_path, monkeyp
     loaded, tokenizer = load_backbone("owner/name", 1)
     assert torch.equal(loaded.classifier.weight, model.classifier.weight)
     assert tokenizer(*PAIRS[0])["input_ids"] == tokenizer_of("bert")(*PAIRS[0])["input_ids"]
+
+    assert Reranker("owner/name", device="cpu").encoder.pair_tokens == 288
+    (snapshot / "cedistill.json").write_text(json.dumps({"query_tokens": 9, "document_tokens": 50}))
+    assert Reranker("owner/name", device="cpu").encoder.pair_tokens == 59

@@ -1,5 +1,6 @@
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -46,15 +47,16 @@ def test_auto_measures_once_and_remembers(cache, measured):
     assert len(measured) == 1
     (key,) = json.loads(cache.read_text())
     assert torch.__version__ in key
-    assert f"{torch.get_num_threads()} threads" in key
 
 
-def test_another_thread_count_is_measured_anew(cache, measured, monkeypatch):
+def test_another_device_or_version_is_measured_anew(cache, measured, monkeypatch):
     choose_precision("auto", "cpu")
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1234)
+    monkeypatch.setattr(torch, "__version__", "99.0")
     choose_precision("auto", "cpu")
-    assert len(measured) == 2
-    assert len(json.loads(cache.read_text())) == 2
+    monkeypatch.setattr(precision, "_model_of", lambda device: "another processor")
+    choose_precision("auto", "cpu")
+    assert len(measured) == 3
+    assert len(json.loads(cache.read_text())) == 3
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '"bf16"', "\x00\x01", None])
@@ -87,12 +89,20 @@ def test_a_device_without_bfloat16_runs_float32(monkeypatch):
     assert measure_precision(torch.device("cpu")) == "float32"
 
 
-def test_the_measurement_is_short_and_leaves_the_random_state():
-    state, start = torch.get_rng_state(), time.perf_counter()
+def test_the_measurement_is_short_and_leaves_threads_and_random_state():
+    state, threads, start = torch.get_rng_state(), torch.get_num_threads(), time.perf_counter()
     with torch.no_grad():
         assert measure_precision(torch.device("cpu")) in ("float32", "bf16")
     assert time.perf_counter() - start < 5  # about 1 on an idle machine
     assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_bf16_instructions_are_found():
+    facts = Path("/proc/cpuinfo")
+    if not facts.is_file() or not {"avx512_bf16", "amx_bf16"} & set(facts.read_text().split()):
+        pytest.skip("needs a processor with bfloat16 instructions")
+    assert measure_precision(torch.device("cpu")) == "bf16"
 
 
 def test_autocast_runs_in_the_precision():
