@@ -22,10 +22,9 @@ def listing(kind: str) -> list[dict[str, str]]:
 
 
 def _losses() -> list[dict[str, str]]:
-    from cedistill.losses import get_loss, loss_names
+    from cedistill.losses import loss_function, loss_names
 
-    functions = {name: getattr(get_loss(name), "func", None) for name in loss_names()}
-    return [{"name": name, "about": _first_line(function.__doc__)} for name, function in functions.items()]
+    return [{"name": name, "about": _first_line(loss_function(name).__doc__)} for name in loss_names()]
 
 
 def _objectives() -> list[dict[str, str]]:

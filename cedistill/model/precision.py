@@ -66,7 +66,7 @@ def measure_precision(device: torch.device) -> str:
     """Return the faster precision for an encoder layer's forward and backward pass; takes about a second."""
     threads = torch.get_num_threads()
     try:
-        # On a busy processor the time of several threads is that of their waiting for each other, not of the arithmetic.
+        # On a busy processor several threads mostly wait for each other, which hides the arithmetic.
         torch.set_num_threads(1)
         seconds = _medians(device)
     except RuntimeError as error:  # a device without bfloat16
