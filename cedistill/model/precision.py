@@ -26,17 +26,20 @@ MARGIN = 0.9
 """bf16 is taken when it needs less than this share of float32's time: it costs exactness."""
 BUDGET_SECONDS = 1.0
 REPEATS = 7
+TOKENS = (8, 64)
+HEAD_WIDTH = 32
 
 
-def choose_precision(request: str, device: torch.device | str) -> str:
+def choose_precision(request: str, device: torch.device | str, width: int = 384) -> str:
     """Return ``float32`` or ``bf16``.
 
-    ``auto`` measures forward and backward passes of an encoder layer in both, once for each device and torch version,
-    and remembers the answer in the cache folder.
+    ``auto`` measures forward and backward passes of an encoder layer in both, once for each device, torch
+    version and width, and remembers the answer in the cache folder.
 
     Args:
         request: ``auto``, ``float32`` or ``bf16``; the latter two are given back.
         device: where the model runs.
+        width: the encoder's hidden size; narrow ones lose more by conversion than they gain.
 
     Raises:
         InputError: another request.
@@ -46,11 +49,11 @@ def choose_precision(request: str, device: torch.device | str) -> str:
     if request != "auto":
         raise InputError(unknown("precision", request, ["auto", *PRECISIONS]))
     device = torch.device(device)
-    key = f"{_model_of(device)} | torch {torch.__version__}"
+    key = f"{_model_of(device)} | torch {torch.__version__} | width {width}"
     path = cache_folder() / FILE
     remembered = _remembered(path)
     if remembered.get(key) not in PRECISIONS:
-        remembered[key] = measure_precision(device)
+        remembered[key] = measure_precision(device, width)
         _remember(path, remembered)
     return remembered[key]
 
@@ -62,13 +65,13 @@ def autocast(precision: str, device: torch.device | str) -> AbstractContextManag
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
-def measure_precision(device: torch.device) -> str:
-    """Return the faster precision for an encoder layer's forward and backward pass; takes about a second."""
+def measure_precision(device: torch.device, width: int = 384) -> str:
+    """Return the faster precision for an encoder layer's forward and backward pass; takes a second at most, about."""
     threads = torch.get_num_threads()
     try:
         # On a busy processor several threads mostly wait for each other, which hides the arithmetic.
         torch.set_num_threads(1)
-        seconds = _medians(device)
+        seconds = _medians(device, width)
     except RuntimeError as error:  # a device without bfloat16
         logger.info("bf16 does not run on %s: %s", device, error)
         return "float32"
@@ -78,10 +81,13 @@ def measure_precision(device: torch.device) -> str:
     return "bf16" if seconds["bf16"] < MARGIN * seconds["float32"] else "float32"
 
 
-def _medians(device: torch.device) -> dict[str, float]:
+def _medians(device: torch.device, width: int) -> dict[str, float]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.enable_grad():
-        layer = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384), nn.LayerNorm(384)).to(device)
-        hidden = torch.randn(8, 64, 384, device=device)
+        heads = max(1, width // HEAD_WIDTH)
+        width = heads * HEAD_WIDTH
+        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True)
+        layer.to(device)
+        hidden = torch.randn(*TOKENS, width, device=device)
     times: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     end = time.perf_counter() + BUDGET_SECONDS
     for repeat in range(REPEATS):
@@ -98,9 +104,7 @@ def _medians(device: torch.device) -> dict[str, float]:
 def _step_seconds(layer: nn.Module, hidden: Tensor, precision: str) -> float:
     start = _now(hidden.device)
     with torch.enable_grad(), autocast(precision, hidden.device):
-        query = hidden.view(8, 64, 12, 32).transpose(1, 2)
-        attended = nn.functional.scaled_dot_product_attention(query, query, query)
-        output = layer(attended.transpose(1, 2).flatten(2))
+        output = layer(hidden)
     output.float().sum().backward()
     return _now(hidden.device) - start
 

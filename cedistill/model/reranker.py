@@ -103,7 +103,7 @@ class Reranker:
         self.model = model.to(place)
         self.tokenizer = tokenizer
         self.encoder = make_encoder(tokenizer, query_tokens, document_tokens, max_positions(model.config))
-        self.precision = choose_precision(precision, place)
+        self.precision = choose_precision(precision, place, getattr(model.config, "hidden_size", 384))
         self.max_tokens = max_tokens
 
     def score(self, pairs: Sequence[tuple[str, str]], progress: Progress | None = None) -> np.ndarray:

@@ -44,7 +44,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     """
     training = job.objective.training
     arguments = _arguments(job, checkpoints)
-    precision = choose_precision(training.precision, arguments.device)
+    precision = choose_precision(training.precision, arguments.device, job.model.config.hidden_size)
     encoder = make_encoder(
         job.tokenizer, training.query_tokens, training.document_tokens, max_positions(job.model.config)
     )

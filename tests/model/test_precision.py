@@ -21,8 +21,8 @@ def measured(monkeypatch):
     """Measured times in place of a measurement; counts how often they are asked for."""
     calls = []
 
-    def medians(device):
-        calls.append(device)
+    def medians(device, width):
+        calls.append((device, width))
         return {"float32": 1.0, "bf16": 0.5}
 
     monkeypatch.setattr(precision, "_medians", medians)
@@ -49,14 +49,15 @@ def test_auto_measures_once_and_remembers(cache, measured):
     assert torch.__version__ in key
 
 
-def test_another_device_or_version_is_measured_anew(cache, measured, monkeypatch):
+def test_another_device_version_or_width_is_measured_anew(cache, measured, monkeypatch):
     choose_precision("auto", "cpu")
     monkeypatch.setattr(torch, "__version__", "99.0")
     choose_precision("auto", "cpu")
     monkeypatch.setattr(precision, "_model_of", lambda device: "another processor")
     choose_precision("auto", "cpu")
-    assert len(measured) == 3
-    assert len(json.loads(cache.read_text())) == 3
+    choose_precision("auto", "cpu", width=64)
+    assert [width for _, width in measured] == [384, 384, 384, 64]
+    assert len(json.loads(cache.read_text())) == 4
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '"bf16"', "\x00\x01", None])
@@ -77,12 +78,12 @@ def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, measure
 
 @pytest.mark.parametrize(("bf16", "answer"), [(0.5, "bf16"), (0.95, "float32"), (3.0, "float32")])
 def test_bf16_only_where_it_is_clearly_faster(bf16, answer, monkeypatch):
-    monkeypatch.setattr(precision, "_medians", lambda device: {"float32": 1.0, "bf16": bf16})
+    monkeypatch.setattr(precision, "_medians", lambda device, width: {"float32": 1.0, "bf16": bf16})
     assert measure_precision(torch.device("cpu")) == answer
 
 
 def test_a_device_without_bfloat16_runs_float32(monkeypatch):
-    def medians(device):
+    def medians(device, width):
         raise RuntimeError("bfloat16 is not supported")
 
     monkeypatch.setattr(precision, "_medians", medians)
