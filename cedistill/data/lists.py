@@ -92,8 +92,6 @@ def draw(
         first = random.choice(usable)
         second = random.choice(usable[targets[usable] != targets[first]])
         return np.array([first, second] if targets[first] > targets[second] else [second, first])
-    if "teacher-ranking" in lists.needs:
-        return usable[: lists.size]
     return random.permutation(usable)[: lists.size]
 
 
