@@ -12,6 +12,8 @@ from cedistill.errors import InputError, unknown
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -313,11 +315,13 @@ def main() -> None:
     except InputError as error:
         _fail(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; run the same command again to go on (`train` with --resume)", 130)
+        status = _INTERRUPTED
     except BrokenPipeError:
         sys.exit(1)
     except (RuntimeError, OSError, MemoryError) as error:
         _fail(str(error) or type(error).__name__, 1)
+    if status == _INTERRUPTED:  # typer turns Ctrl-C into this value
+        _fail("interrupted; run the same command again to go on (`train` with --resume)", status)
     sys.exit(status if isinstance(status, int) else 0)
 
 

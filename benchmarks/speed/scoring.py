@@ -77,7 +77,8 @@ def _print(speeds: dict[str, list[float]], source: str, given: argparse.Namespac
         torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()}, {os.cpu_count()} cores"
     )
     lines = [
-        f"{given.pairs} pairs of {source}, {given.repetitions} repetitions in turns, {machine}, torch {torch.__version__}",
+        f"{given.pairs} pairs of {source}, {given.repetitions} repetitions in turns",
+        f"({machine}, torch {torch.__version__})",
         "",
         "| scorer | pairs/s (median) | min | max | ratio to sentence-transformers float32 |",
         "|---|---:|---:|---:|---:|",

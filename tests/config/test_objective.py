@@ -71,7 +71,7 @@ def test_wrong_settings_are_refused_in_one_line(setting, message):
 
 
 def test_parameters_out_of_range_are_refused_on_loading():
-    with pytest.raises(InputError, match="hinge.toml: .*margin"):
+    with pytest.raises(InputError, match=r"hinge\.toml: .*margin"):
         load_objective("hinge", ["parameters.margin=-1"])
 
 
