@@ -12,7 +12,7 @@ from cedistill.config.train_data import check_provides
 from cedistill.data.collections import require_labels
 from cedistill.data.files import writing
 from cedistill.study.identity import figures_identity, training_identity
-from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of
+from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
 from cedistill.training.record import Progress
 
 _MODEL = "model"
@@ -26,7 +26,7 @@ Report = Callable[[str], Progress]
 def check_cell(study: Study, cell: Cell) -> None:
     """Refuse a cell that cannot run, before any cell starts. Raises InputError."""
     if cell.objective != UNTRAINED:
-        check_provides(objective_of(study, cell), study.train)
+        check_provides(objective_of(study, cell), train_data_of(study, cell))
     for one in study.evaluate:
         require_labels(one.dataset)
 
@@ -90,7 +90,7 @@ def _ready_model(study: Study, cell: Cell, place: Path, progress: Progress) -> A
         cell.backbone,
         objective_of(study, cell),
         place / _MODEL,
-        data=study.train,
+        data=train_data_of(study, cell),
         seed=cell.seed,
         validate=validate.dataset if validate else None,
         validate_candidates=validate.candidates if validate else "bm25",

@@ -14,7 +14,7 @@ from cedistill.config.train_data import TrainData, needed
 from cedistill.data.collections import collection_files
 from cedistill.data.files import sha256
 from cedistill.data.references import run_path
-from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of
+from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
 
 
 def training_identity(study: Study, cell: Cell) -> str:
@@ -26,7 +26,7 @@ def training_identity(study: Study, cell: Cell) -> str:
         cell.backbone,
         cell.seed,
         objective and objective.model_dump(mode="json"),
-        objective and _train_data(needed(objective, study.train)),
+        objective and _train_data(needed(objective, train_data_of(study, cell))),
         [_dataset(validate.dataset), _run(validate.candidates)] if objective and validate else None,
     )
 

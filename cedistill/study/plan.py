@@ -41,7 +41,7 @@ class Study(Strict):
     training: dict[str, Any] = Field(default_factory=dict)
     lists: dict[str, Any] = Field(default_factory=dict)
     objective: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="tables by objective, for settings of that one alone"
+        default_factory=dict, description="tables by objective, with settings (and `train`) of that one alone"
     )
     validate_on: Validate | None = Field(None, alias="validate")
     evaluate: tuple[Evaluation, ...] = Field(min_length=1)
@@ -103,8 +103,14 @@ def objective_of(study: Study, cell: Cell) -> Objective:
     """Return a cell's objective with the study's settings in place. Raises InputError."""
     own = study.objective.get(cell.objective, {})
     settings = [*_settings("training", study.training), *_settings("lists", study.lists)]
-    settings += [setting for table, values in own.items() for setting in _settings(table, values)]
+    settings += [setting for table, values in own.items() if table != "train" for setting in _settings(table, values)]
     return load_objective(cell.objective, settings)
+
+
+def train_data_of(study: Study, cell: Cell) -> TrainData:
+    """Return what a cell's lists are made of: the study's ``[train]``, and in its place ``[objective.NAME.train]``."""
+    own = study.objective.get(cell.objective, {}).get("train", {})
+    return validated(TrainData, study.train.model_dump() | own, f"[objective.{cell.objective}.train]")
 
 
 def slug(name: str) -> str:
@@ -123,6 +129,11 @@ def _resolved(table: dict[str, Any], path: Path) -> dict[str, Any]:
     for name in ("train", "validate"):
         if isinstance(table.get(name), dict):
             resolved[name] = _filled(table[name], path)
+    if isinstance(table.get("objective"), dict):
+        resolved["objective"] = {
+            name: own | {"train": _filled(own["train"], path)} if isinstance(own, dict) and "train" in own else own
+            for name, own in table["objective"].items()
+        }
     if isinstance(table.get("evaluate"), list):
         resolved["evaluate"] = [_filled(one, path) if isinstance(one, dict) else one for one in table["evaluate"]]
     for name in ("objectives", "backbones"):

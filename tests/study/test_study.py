@@ -5,7 +5,7 @@ import pytest
 
 from cedistill.errors import InputError
 from cedistill.study import cell as cell_module
-from cedistill.study.plan import Cell, cells, load_study, objective_of
+from cedistill.study.plan import Cell, cells, load_study, objective_of, train_data_of
 from cedistill.study.run import CellsFailedError, plan_study, report_study, run_study
 
 STUDY = """
@@ -164,6 +164,21 @@ def test_settings_reach_the_objective(study):
     one = Cell(loaded.backbones[0], "margin-mse", 1)
     assert objective_of(loaded, one).training.steps == 2 and objective_of(loaded, one).training.queries == 4
     assert objective_of(loaded, one._replace(objective="bce")).training.steps == 4
+
+
+def test_an_objective_may_have_data_of_its_own(study):
+    text = (study / "study.toml").read_text()
+    own = '[objective.margin-mse.train]\nteachers = ["${TINY}/other.trec"]\n[[evaluate]]'
+    (study / "study.toml").write_text(text.replace("[[evaluate]]", own, 1))
+    loaded, _ = load_study(study)
+    for objective, file in (("margin-mse", "other.trec"), ("bce", "teacher.trec")):
+        data = train_data_of(loaded, Cell(loaded.backbones[0], objective, 1))
+        assert [one.rpartition("/")[2] for one in data.teachers] == [file] and data.candidates.endswith(
+            "candidates.trec"
+        )
+    loaded.objective["margin-mse"]["train"]["teacher"] = "x"
+    with pytest.raises(InputError, match="unknown key 'teacher'; did you mean 'teachers'"):
+        train_data_of(loaded, Cell(loaded.backbones[0], "margin-mse", 1))
 
 
 def test_cell_names_and_patterns():
