@@ -107,6 +107,16 @@ def objective_of(study: Study, cell: Cell) -> Objective:
     return load_objective(cell.objective, settings)
 
 
+def references(study: Study) -> list[tuple[str, str]]:
+    """Return the data sets of a study, each with its candidates: those it evaluates, validates and trains on."""
+    found = [(one.dataset, one.candidates) for one in study.evaluate]
+    if study.validate_on:
+        found.append((study.validate_on.dataset, study.validate_on.candidates))
+    if study.train.dataset:
+        found.append((study.train.dataset, study.train.candidates or ""))
+    return list(dict.fromkeys(found))
+
+
 def slug(name: str) -> str:
     """Return ``name`` as a folder's name: slashes of Hub ids and paths become two hyphens."""
     return re.sub(r"[^\w.+-]+", "--", name.strip("/."))

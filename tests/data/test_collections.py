@@ -98,7 +98,7 @@ def test_no_labels_at_all_are_no_warning(folder, caplog):
     assert "no split with labels" in _error(require_labels, str(folder))
 
 
-@pytest.mark.parametrize("reference", ["nowhere", "nowhere:test", "", ":", ":test", "beir/scifact/test"])
+@pytest.mark.parametrize("reference", ["nowhere", "nowhere:test", "", ":", ":test", "beir/scifct/test"])
 def test_what_is_no_folder(reference, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = "expected a folder in BEIR layout (corpus.jsonl, queries.jsonl), PATH:SPLIT, or demo; found "
