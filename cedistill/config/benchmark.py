@@ -85,6 +85,10 @@ class Benchmark(Strict):
         return list(groups.values())
 
 
+class UnknownError(InputError):
+    """No benchmark, or no data set of one, has the name."""
+
+
 class Suite(NamedTuple):
     """A benchmark under the name that the user gave."""
 
@@ -98,7 +102,10 @@ def load_benchmark(name_or_path: str) -> Benchmark:
     Raises InputError for unknown names, keys or values.
     """
     name, dataset = _split(name_or_path)
-    path = find_shipped("benchmarks", name)
+    try:
+        path = find_shipped("benchmarks", name)
+    except InputError as error:
+        raise UnknownError(str(error)) from None
     table = read_toml(path)
     filled = [_filled(one, table, path) if isinstance(one, dict) else one for one in _listed(table.get("datasets"))]
     benchmark = validated(Benchmark, table | {"datasets": filled}, str(path), path.read_text(encoding="utf-8"))
@@ -107,7 +114,7 @@ def load_benchmark(name_or_path: str) -> Benchmark:
     chosen = [one for one in benchmark.datasets if one.label == dataset]
     if not chosen:
         known = [one.label for one in benchmark.datasets]
-        raise InputError(f"{path}: {unknown('data set', dataset, known)}")
+        raise UnknownError(f"{path}: {unknown('data set', dataset, known)}")
     return benchmark.model_copy(update={"datasets": tuple(chosen), "published": {}})
 
 

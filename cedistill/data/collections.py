@@ -222,13 +222,12 @@ def check_texts(run: Mapping[str, Mapping[str, float]], path: str | Path, collec
         if query_id not in queries:
             found = f"id {shown(query_id)} without a text"
             line = locate(path, query_id=query_id)
-            raise bad_line(
-                path, line, f"a query of {collection.name}", found, "drop its lines or add it to queries.jsonl"
-            )
+            cure = "drop its lines" if collection.public else "drop its lines or add it to queries.jsonl"
+            raise bad_line(path, line, f"a query of {collection.name}", found, cure)
         for document_id in absent(documents, scores):
             found = f"id {shown(document_id)} without a text"
             line = locate(path, query_id=query_id, document_id=document_id)
-            cure = "drop its lines or add it to corpus.jsonl"
+            cure = "drop its lines" if collection.public else "drop its lines or add it to corpus.jsonl"
             raise bad_line(path, line, f"a document of {collection.name}", found, cure)
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from typing import Any
 
-from cedistill.data.public_files import load
+from cedistill.data.public_files import load, readable
 
 
 class DocumentStore(Mapping[str, str]):
@@ -26,7 +26,7 @@ class DocumentStore(Mapping[str, str]):
     def look_up(self, names: Iterable[str]) -> dict[str, str]:
         """Return the texts of the documents that exist, in the order of ``names``, read in the order of the file."""
         names = list(names)
-        found = self._opened().get_many(names)
+        found = self._found(names)
         return {name: document_text(found[name]) for name in names if name in found}
 
     def absent(self, names: Iterable[str]) -> list[str]:
@@ -35,7 +35,7 @@ class DocumentStore(Mapping[str, str]):
         store = self._opened()
         lookup = getattr(store, "lookup", None)
         if not names or lookup is None or lookup._key_field_prefix:
-            found: Any = store.get_many(names) if names else {}
+            found = self._found(names)
             return [name for name in names if name not in found]
         index = lookup.idx()
         places = index[names]
@@ -44,8 +44,7 @@ class DocumentStore(Mapping[str, str]):
         return [name for name, place in zip(names, places, strict=True) if place < 0 or len(name.encode()) > longest]
 
     def __getitem__(self, name: str) -> str:
-        found = self._opened().get_many([name])
-        return document_text(found[name])
+        return document_text(self._found([name])[name])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and not self.absent([name])
@@ -65,6 +64,10 @@ class DocumentStore(Mapping[str, str]):
 
     def __setstate__(self, name: str) -> None:
         self.__init__(name)  # type: ignore[misc]
+
+    def _found(self, names: list[str]) -> dict[str, Any]:
+        with readable(self.name):
+            return dict(self._opened().get_many(names)) if names else {}
 
     def _opened(self) -> Any:
         if self._process != os.getpid():

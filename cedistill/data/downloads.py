@@ -44,8 +44,7 @@ def _fetch(name: str, parts: Sequence[str]) -> None:
     for one in missing:
         if one.url is None:
             raise InputError(_by_hand(name, one))
-    for one in {urlsplit(one.url or "").netloc: one for one in missing}.values():
-        _probe(name, one)
+    _check_connection(name, missing)
     for terms in {one.terms for one in missing if one.terms}:
         logger.warning("%s: %s", name, terms)
     with readable(name), _marked(extracted_folders(name, parts)):
@@ -87,17 +86,23 @@ def _marked(folders: Iterable[Path]) -> Iterator[None]:
         marker.unlink()
 
 
-def _probe(name: str, source: Source) -> None:
-    """Try the host of a file once, so that a machine without network learns it in seconds."""
+def _check_connection(name: str, missing: Iterable[Source]) -> None:
+    """Try each host once, so that a machine without network learns it in seconds. One that answers is enough."""
     import requests
 
-    try:
-        requests.head(str(source.url), timeout=_PROBE_SECONDS, allow_redirects=False)
-    except (requests.ConnectionError, requests.Timeout) as error:
+    found: Exception | None = None
+    source = None
+    for source in {urlsplit(one.url or "").netloc: one for one in missing}.values():
+        try:
+            requests.head(str(source.url), timeout=_PROBE_SECONDS, allow_redirects=False)
+            return
+        except (requests.ConnectionError, requests.Timeout) as error:
+            found = error
+    if source is not None:
         raise NoConnectionError(
-            f"{name}: expected to fetch {source.url}, found no connection ({type(error).__name__}); "
+            f"{name}: expected to fetch {source.url}, found no connection ({type(found).__name__}); "
             f"connect and run cedistill data prefetch {name}, or put the file{_unpacked(source)} at {source.path}"
-        ) from None
+        )
 
 
 def _unpacked(source: Source) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cedistill.config.benchmark import load_benchmark
+from cedistill.config.benchmark import UnknownError, load_benchmark
 from cedistill.config.shipped import shipped_folder, shipped_names
 from cedistill.data.collections import fetch, is_public
 from cedistill.data.downloads import NoConnectionError
@@ -26,12 +26,15 @@ def wanted(name: str) -> list[tuple[str, str]]:
         from cedistill.study.plan import load_study, references
 
         return references(load_study(study)[0])
-    if name.partition("/")[0] not in shipped_names("benchmarks") and not name.endswith(".toml"):
-        if is_public(name):
+    try:
+        return [(one.dataset, one.candidates) for one in load_benchmark(name).datasets]
+    except UnknownError:
+        if is_public(name):  # some ids begin as a benchmark is called: beir/scifact/test
             return [(name, "")]
         known = shipped_names("benchmarks")
-        raise InputError(f"{unknown('benchmark', name, known)}; or give a study's folder or an ir_datasets id")
-    return [(one.dataset, one.candidates) for one in load_benchmark(name).datasets]
+        raise InputError(
+            f"{unknown('benchmark', name, known)}; or give a study's folder or an ir_datasets id"
+        ) from None
 
 
 def listed(names: Sequence[str]) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def listing_text(result: dict[str, Any]) -> str:
     unknown_sizes = f" and {result['files_of_unknown_size']} of unknown size" if result["files_of_unknown_size"] else ""
     lines.append(
         f"\n{count} files to fetch, {shown_bytes(result['bytes_to_fetch'])}{unknown_sizes}, into {result['home']} "
-        f"({shown_bytes(result['bytes_free'])} free; unpacked, data sets take two to four times as much)"
+        f"({shown_bytes(result['bytes_free'])} free; unpacked, data sets take more)"
     )
     notes = [row[key] for row in result["files"] for key in ("terms", "instructions") if row["state"] != "here"]
     return "\n".join([*lines, *(" ".join(note.split()) for note in dict.fromkeys(notes) if note)])

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ def public_id(reference: str) -> tuple[str, str] | None:
 def nearest_id(reference: str) -> str:
     """Return a hint for a reference that resembles an ir_datasets id, or ""."""
     name = reference.partition(":")[0]
-    if "/" not in name or not _ID.fullmatch(name):
+    if not _ID.fullmatch(name) or not name.startswith(_families()):
         return ""
     import difflib
 
@@ -124,11 +125,21 @@ def _identity_of(name: str, field: str, home: str) -> Path:
 
 @lru_cache(maxsize=1024)
 def _known(name: str) -> bool:
+    if not name.startswith(_families()):
+        return False
     try:
         load(name)
     except KeyError:
         return False
     return True
+
+
+@lru_cache(maxsize=1)
+def _families() -> tuple[str, ...]:
+    """How ids begin, without importing ir_datasets, which takes time and makes folders."""
+    package = find_spec("ir_datasets")
+    places = package.submodule_search_locations if package else None
+    return tuple(path.stem for place in places or () for path in (Path(place) / "docs").glob("*.yaml"))
 
 
 def _check_queries(name: str, field: str) -> None:

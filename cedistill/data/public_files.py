@@ -1,4 +1,4 @@
-"""The files of public data sets as ir_datasets reads them: where they lie, whether they are there, where they come from.
+"""The files of public data sets as ir_datasets reads them: where they lie, what is there, and where to get the rest.
 
 ir_datasets has no listing of what a data set still lacks; it is read off the chain of objects (download, archive,
 extracted file, cache) that each part of a data set is made of.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +39,12 @@ class Source(NamedTuple):
 
 def load(name: str) -> Any:
     """Return ir_datasets' data set of an id. Raises KeyError when there is none."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "10")  # seconds between the lines of its bars in a log
     import ir_datasets
 
-    # Its messages at level INFO (files opened, terms) would drown ours; progress bars are not among them.
-    ir_datasets.log.easy().logger().setLevel(logging.WARNING)
+    # Its messages (files opened, terms, each failed attempt) would drown ours; progress bars are not among them.
+    ir_datasets.log.easy().logger().setLevel(logging.ERROR)
     return ir_datasets.load(name)
 
 
