@@ -221,7 +221,7 @@ def evaluate(
             model,
             wanted,
             output,
-            means={one.name: one.benchmark.groups for one in several if one.benchmark.mean},
+            benchmarks={one.name: one.benchmark for one in several},
             precision=precision,
             progress=lambda done, total: advance(done, total, ""),
         )
@@ -320,7 +320,7 @@ def prefetch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files, with sizes where known.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the public data sets that benchmarks and studies need."""
+    """Fetch the public data sets that benchmarks and studies need, into IR_DATASETS_HOME (~/.ir_datasets)."""
     from cedistill.data.prefetch import listed, listing_text
     from cedistill.data.prefetch import prefetch as fetch
 

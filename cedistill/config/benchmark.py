@@ -53,9 +53,10 @@ class Evaluation(Strict):
 
 
 class Benchmark(Strict):
-    """One benchmark file. ``candidates``, ``depth`` and ``measures`` hold for every data set that has none of its own.
+    """One benchmark file.
 
-    ``mean`` says whether the mean over the data sets is a figure of the benchmark; ``published`` are such means.
+    ``candidates``, ``depth`` and ``measures`` hold for every data set that has none of its own; ``{dataset}`` in
+    candidates stands for its name. ``mean`` says whether the mean over the data sets is a figure of the benchmark; ``published`` are such means.
     """
 
     title: str
@@ -160,10 +161,9 @@ def load_suites(
 
 def _filled(one: dict[str, Any], table: dict[str, Any], path: Path) -> dict[str, Any]:
     whole = {key: table[key] for key in _FOR_ALL if key in table} | one
-    return {
-        key: fill_in(value, str(path)) if key in ("dataset", "candidates") and isinstance(value, str) else value
-        for key, value in whole.items()
-    }
+    texts = {key: value for key, value in whole.items() if key in ("dataset", "candidates") and isinstance(value, str)}
+    filled = {key: fill_in(value, str(path)).replace("{dataset}", one.get("name", "")) for key, value in texts.items()}
+    return whole | filled
 
 
 def _listed(value: Any) -> list[Any]:

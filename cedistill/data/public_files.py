@@ -137,10 +137,10 @@ def _check_kept(name: str, dataset: Any) -> None:
     for one in _objects(dataset):
         if type(one).__name__ == "Migrator" and not Path(one._version_file).exists():
             for path in map(Path, one._affected_files):
-                if path.is_file():
+                if path.exists():
                     raise InputError(
                         f"{name}: expected {one._version_file} with {one._version!r} beside {path}, found none, and "
-                        "ir_datasets deletes files of older versions; write it, or put the original download in place"
+                        "ir_datasets deletes what is of an older version; write it, or put the original download there"
                     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cedistill.config.benchmark import Evaluation
+from cedistill.config.benchmark import Benchmark, Evaluation
 from cedistill.data.collections import check_labels, fetch, open_collection, require_labels
 from cedistill.data.files import writing
 from cedistill.data.qrels import Qrels
@@ -27,7 +27,7 @@ def evaluate(
     evaluations: Iterable[Evaluation],
     output: str | Path,
     *,
-    means: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    benchmarks: Mapping[str, Benchmark] | None = None,
     precision: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -37,14 +37,14 @@ def evaluate(
         model: a trained model's folder or Hub id, or a loaded Reranker.
         evaluations: the data sets, for example ``load_benchmark("demo").datasets``.
         output: folder for the results, made if missing.
-        means: by the name of a benchmark, the labels of its data sets; those that count as one stand together.
+        benchmarks: those by name whose mean over several data sets, all among ``evaluations``, is wanted.
         precision: ``float32``, ``bf16`` or ``auto`` for scoring.
         progress: called with pairs done and pairs in all, for each data set anew.
 
     Returns:
         ``{"datasets": {LABEL: {"first_stage": NAME, "depth": K, "runs": {...}, "comparisons": [...]}}}``, the latter
-        two as ``cedistill metrics --json`` gives them, the first stage first. With ``means`` also ``"means": {NAME:
-        ...}`` as :func:`cedistill.evaluation.means.macro_mean` gives them.
+        two as ``cedistill metrics --json`` gives them, the first stage first. With ``benchmarks`` also
+        ``"means": {NAME: ...}`` as :func:`cedistill.evaluation.means.macro_mean` gives them.
 
     Raises:
         InputError: malformed or unlabelled data, unknown measures, no such model; nothing is written for that data set.
@@ -62,8 +62,9 @@ def evaluate(
     scorer = model if isinstance(model, Reranker) else Reranker(str(model), precision=precision)
     datasets = {one.label: _one(scorer, one, output / "runs", progress) for one in evaluations}
     result: dict[str, Any] = {"datasets": datasets}
-    if means:
-        result["means"] = {name: macro_mean(datasets, groups) for name, groups in means.items()}
+    several = {name: one for name, one in (benchmarks or {}).items() if one.mean and len(one.datasets) > 1}
+    if several:
+        result["means"] = {name: macro_mean(datasets, one.groups, one.published) for name, one in several.items()}
     with writing(output / "metrics.json") as file:
         json.dump(result, file, indent=1)
     return result

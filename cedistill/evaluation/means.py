@@ -9,15 +9,21 @@ from typing import Any
 RERANKED = "reranked"
 
 
-def macro_mean(datasets: Mapping[str, Mapping[str, Any]], groups: Sequence[Sequence[str]]) -> dict[str, Any]:
+def macro_mean(
+    datasets: Mapping[str, Mapping[str, Any]],
+    groups: Sequence[Sequence[str]],
+    published: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Any]:
     """Return the means over data sets of what was measured on all of them.
 
     Args:
         datasets: label → result of a data set, as :func:`cedistill.evaluation.evaluate.evaluate` gives it.
         groups: labels of the data sets that count as one; a group's figure is the mean over its data sets.
+        published: means that others report, by source and measure; they are passed on.
 
     Returns:
-        ``{"datasets": number of groups, "first_stage": {MEASURE: mean}, "reranked": {MEASURE: mean}}``.
+        ``{"datasets": number of groups, "first_stage": {MEASURE: mean}, "reranked": {MEASURE: mean},
+        "published": {SOURCE: {MEASURE: mean}}}``, the latter where there is any.
     """
     labels = [label for group in groups for label in group]
     of_all = [set(datasets[label]["runs"][RERANKED]["measures"]) for label in labels]
@@ -32,6 +38,7 @@ def macro_mean(datasets: Mapping[str, Mapping[str, Any]], groups: Sequence[Seque
     return {
         "datasets": len(groups),
         **{role: {one: mean(role, one) for one in measures} for role in ("first_stage", RERANKED)},
+        **({"published": dict(published)} if published else {}),
     }
 
 
@@ -48,6 +55,8 @@ def summary_table(name: str, result: Mapping[str, Any], labels: Sequence[str]) -
     ]
     if mean:
         rows.append([f"mean of {mean['datasets']}", *_cells(mean["first_stage"], mean[RERANKED], measures)])
+        for source, figures in mean.get("published", {}).items():
+            rows.append([f"published mean: {source}", *_cells({}, figures, measures)])
     return markdown_table(header, rows)
 
 

@@ -176,3 +176,8 @@ def test_real_collections(shared_data, caplog):
     assert caplog.text == ""
     assert open_collection(f"{shared_data}/msmarco-v2:dl22").qrels is None
     assert "dl21" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "own"), [("arguana", True), ("Quora", True), ("quora-2", False), ("fiqa", False)])
+def test_folders_whose_queries_are_documents(folder, name, own):
+    assert open_collection(str(folder.rename(folder.with_name(name)))).without_query_document is own

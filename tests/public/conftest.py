@@ -3,7 +3,6 @@ import sys
 import homes
 import pytest
 
-
 _of_home = {"home": None}
 
 

@@ -61,7 +61,7 @@ def test_evaluate(name, full_home, scorer, tmp_path):
 
     (suite,) = load_suites([name])
     benchmark = suite.benchmark
-    result = evaluate(scorer, benchmark.datasets, tmp_path, means={name: benchmark.groups} if benchmark.mean else None)
+    result = evaluate(scorer, benchmark.datasets, tmp_path, benchmarks={name: benchmark})
     assert list(result["datasets"]) == [one.label for one in benchmark.datasets]
     for one in benchmark.datasets:
         found = result["datasets"][one.label]
@@ -75,7 +75,7 @@ def test_evaluate(name, full_home, scorer, tmp_path):
         forums = statistics.fmean(value for key, value in measured.items() if key.startswith("cqadupstack-"))
         others = [value for key, value in measured.items() if not key.startswith("cqadupstack-")]
         assert result["means"]["beir-15"]["reranked"]["ndcg@10"] == pytest.approx(sum([forums, *others]) / 15)
-    assert ("means" in result) == benchmark.mean
+    assert ("means" in result) == (benchmark.mean and len(benchmark.datasets) > 1)
 
 
 def test_binary_measures_of_trec_dl_count_from_grade_2(full_home, scorer, tmp_path):
@@ -99,7 +99,7 @@ def test_one_data_set_of_a_benchmark():
     assert [one.label for one in of_a_file.datasets] == ["science"]
 
 
-def test_other_candidates_depth_and_measures():
+def test_other_candidates_depth_and_measures(tmp_path):
     (suite,) = load_suites(["lotte-search"], "runs/{dataset}.trec.gz", 1000, ["p@5"])
     assert [one.candidates for one in suite.benchmark.datasets][:2] == [
         "runs/writing.trec.gz", "runs/recreation.trec.gz",
@@ -107,6 +107,13 @@ def test_other_candidates_depth_and_measures():
     assert {(one.depth, one.measures) for one in suite.benchmark.datasets} == {(1000, ("p@5",))}
     with pytest.raises(InputError, match=r"expected a run for each of 5 data sets, found the one runs/a.trec"):
         load_suites(["lotte-search"], "runs/a.trec")
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'title = "t"\ncandidates = "r/{dataset}.trec"\ndepth = 5\n[[datasets]]\nname = "a"\ndataset = "x"\n'
+        '[[datasets]]\nname = "b"\ndataset = "y"\ndepth = 6\n'
+    )
+    own = [(one.candidates, one.depth) for one in load_benchmark(str(path)).datasets]
+    assert own == [("r/a.trec", 5), ("r/b.trec", 6)]
     assert load_suites(["lotte-search/science"], "runs/a.trec")[0].benchmark.datasets[0].candidates == "runs/a.trec"
 
 
@@ -142,6 +149,8 @@ def test_command_line(full_home, tiny_bert, tmp_path):
     assert [row[0] for row in rows[start + 2 : start + 8]] == [
         "writing", "recreation", "science", "technology", "lifestyle", "mean of 5",
     ]  # fmt: skip
+    published = next(row for row in rows if row and row[0].endswith("arXiv 2603.03010), ELECTRA, InfoNCE"))
+    assert published[1:] == ["", "", "", "0.5480"]
     # Documents i and i + 6 are relevant: the first is at rank 1, the second at 7.
     assert {row[1] for row in rows[start + 2 : start + 8]} == {"1.0000"}
     content = json.loads((tmp_path / "o" / "metrics.json").read_text())

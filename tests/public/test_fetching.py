@@ -145,6 +145,9 @@ def test_files_without_the_note_of_their_version_are_kept(irds_home):
     message = _error(fetch, [("msmarco-passage/dev/small", "bm25")])
     assert f"{irds_home}/msmarco-passage/irds_version.txt with 'v2'" in message
     assert path.read_text() == "0\ttext\n"
+    store = irds_home / "beir/scifact/docs.pklz4"
+    store.mkdir(parents=True)
+    assert "irds_version.txt" in _error(fetch, [("beir/scifact/test", "bm25")]) and store.is_dir()
 
 
 def test_extraction_that_was_killed_begins_anew(irds_home):
@@ -161,6 +164,7 @@ def test_extraction_that_was_killed_begins_anew(irds_home):
 def test_document_store_that_was_killed_is_built_anew(irds_home):
     homes.beir_zip(irds_home / "beir/scifact/source.zip", "scifact", ("train", "test"))
     (irds_home / "beir/scifact/docs.pklz4").mkdir()
+    (irds_home / "beir/scifact/irds_version.txt").write_text("v2")
     (irds_home / "beir/scifact/docs.pklz4/bin").write_bytes(b"half" * 1000)
     documents = open_collection("beir/scifact/test").documents
     assert len(documents) == 24 and documents["d23"] == "Title 23 this tells of topic5"
