@@ -56,7 +56,8 @@ class Benchmark(Strict):
     """One benchmark file.
 
     ``candidates``, ``depth`` and ``measures`` hold for every data set that has none of its own; ``{dataset}`` in
-    candidates stands for its name. ``mean`` says whether the mean over the data sets is a figure of the benchmark; ``published`` are such means.
+    candidates stands for its name. ``mean`` says whether the mean over the data sets is a figure of the benchmark;
+    ``published`` are such means.
     """
 
     title: str
