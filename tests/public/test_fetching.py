@@ -31,7 +31,7 @@ def _error(call, *arguments):
 def _cli(home, *arguments):
     command = [sys.executable, "-m", "cedistill", *map(str, arguments)]
     environment = os.environ | {"IR_DATASETS_HOME": str(home)}
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=250)
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_two_processes_do_the_work_once(irds_home, tmp_path):
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
         for _ in range(2)
     ]
-    said = sorted(one.communicate(timeout=60)[0] for one in both)
+    said = sorted(one.communicate(timeout=250)[0] for one in both)
     assert said == ["24\n", "built\n24\n"]
 
 
