@@ -23,7 +23,9 @@ data_app = typer.Typer(help="Data that comes with the package.")
 app.add_typer(data_app, name="data")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Dataset = Annotated[str, typer.Option(help="Data set: a folder in BEIR layout as PATH or PATH:SPLIT, or demo.")]
+Dataset = Annotated[
+    str, typer.Option(help="A folder in BEIR layout as PATH or PATH:SPLIT, an ir_datasets id, or demo.")
+]
 Precision = Annotated[str, typer.Option(help="float32, bf16, or auto: whichever this machine is faster with.")]
 Depth = Annotated[int | None, typer.Option(min=1, help="Candidates of a query that are re-ranked.")]
 Measures = Annotated[list[str] | None, typer.Option("--measure", help="For example ndcg@10, ap, rr(rel=2)@10.")]
@@ -189,17 +191,20 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A trained model's folder or Hub id.")],
     output: Annotated[Path, typer.Option(help="Folder for metrics.json and runs/.")],
     benchmark: Annotated[
-        list[str] | None, typer.Option(help="A name of `cedistill ls benchmarks` or a TOML file.")
+        list[str] | None, typer.Option(help="A name of `cedistill ls benchmarks`, NAME/DATASET, or a TOML file.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Labelled data set in place of a benchmark.")] = None,
-    candidates: Annotated[str, typer.Option(help="Run to re-rank, or bm25 for its first 100.")] = "bm25",
+    candidates: Annotated[
+        str | None,
+        typer.Option(help="Run to re-rank ({dataset} stands for its name), bm25 (its first 100), or scoreddocs."),
+    ] = None,
     depth: Depth = None,
     measure: Measures = None,
     precision: Precision = "float32",
     as_json: AsJson = False,
 ) -> None:
     """Re-rank and measure a model beside the first stage."""
-    from cedistill.config.benchmark import DEFAULT_MEASURES, Evaluation, load_benchmark
+    from cedistill.config.benchmark import DEFAULT_MEASURES, Evaluation, load_suites
     from cedistill.console import phases
     from cedistill.evaluation.evaluate import evaluate as run
 
@@ -207,21 +212,31 @@ def evaluate(
         raise InputError("expected exactly one of --dataset and --benchmark; give what to evaluate on")
     if dataset is not None:
         measures = tuple(measure or DEFAULT_MEASURES)
-        wanted = [Evaluation(dataset=dataset, candidates=candidates, depth=depth, measures=measures)]
-    else:
-        wanted = [one for name in benchmark or [] for one in load_benchmark(name).datasets]
+        wanted = [Evaluation(dataset=dataset, candidates=candidates or "bm25", depth=depth, measures=measures)]
+    suites = load_suites(benchmark or [], candidates, depth, measure)
+    several = [one for one in suites if len(one.benchmark.datasets) > 1]
+    if suites:
+        wanted = [one for suite in suites for one in suite.benchmark.datasets]
     with phases() as phase:
         advance = phase("re-ranking pairs")
         result = run(
-            model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, "")
+            model,
+            wanted,
+            output,
+            benchmarks={one.name: one.benchmark for one in several},
+            precision=precision,
+            progress=lambda done, total: advance(done, total, ""),
         )
     if as_json:
         _print_json(result)
         return
+    from cedistill.evaluation.means import summary_table
     from cedistill.evaluation.metrics import metrics_table
 
     for label, one in result["datasets"].items():
         typer.echo(f"{label}\n\n{metrics_table(one)}\n")
+    for suite in several:
+        typer.echo(f"{summary_table(suite.name, result, [one.label for one in suite.benchmark.datasets])}\n")
 
 
 @app.command()
@@ -299,6 +314,23 @@ def export(
         raise InputError(unknown("collection", name, ["demo"]))
     write_demo(folder)
     typer.echo(str(folder), err=True)
+
+
+@data_app.command("prefetch")
+def prefetch(
+    names: Annotated[list[str], typer.Argument(help="Benchmarks, studies or ir_datasets ids.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files, with sizes where known.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the public data sets that benchmarks and studies need, into IR_DATASETS_HOME (~/.ir_datasets)."""
+    from cedistill.data.prefetch import listed, listing_text
+    from cedistill.data.prefetch import prefetch as fetch
+
+    result = listed(names) if dry_run else fetch(names)
+    if as_json:
+        _print_json(result)
+    else:
+        typer.echo(listing_text(result))
 
 
 def main() -> None:

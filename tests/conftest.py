@@ -14,6 +14,7 @@ def cache(tmp_path_factory):
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
     os.environ["CEDISTILL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["IR_DATASETS_HOME"] = str(tmp_path_factory.mktemp("ir_datasets"))
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 

@@ -63,9 +63,9 @@ def _check_dataset(objective: Objective, data: TrainData) -> None:
             objective, " and ".join(objective.lists.needs), f"{data.dataset} without --teacher", "give --teacher RUN"
         )
     if "labels" in objective.lists.needs:
-        from cedistill.data.collections import require_labels
+        from cedistill.data.collections import check_labels
 
-        require_labels(data.dataset or "")
+        check_labels(data.dataset or "")
         if data.candidates is None and not data.teachers and objective.lists.kind != "ranking":
             raise _lacks(objective, "negatives", "no candidates", "give --candidates RUN to draw them from")
 

@@ -1,18 +1,17 @@
-"""Collections in BEIR layout: documents, queries and the judgements of one split."""
+"""Collections: documents, queries and judgements, from a folder in BEIR layout or a public data set."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cedistill.data.files import find_file, read_rows
+from cedistill.data.beir import beir_texts
+from cedistill.data.files import find_file
 from cedistill.data.qrels import Qrels, read_qrels
 from cedistill.data.runs import locate
-from cedistill.data.texts import Texts
+from cedistill.data.texts import Texts, absent
 from cedistill.errors import InputError, bad_line, shown
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,9 @@ class Collection:
 
     ``documents`` and ``queries`` map ids to texts in the order of their files; ``queries`` holds all queries of the
     collection, of every split. ``qrels`` is None where the split has no judgements. ``files`` are those that were
-    read: documents, queries and, if there are any, judgements.
+    read: documents, queries and, if there are any, judgements; of a public data set one small file that identifies
+    all of these. ``public`` is the ir_datasets id, "" for a folder. Where ``without_query_document`` is True, a query
+    is itself a document, of the same id, and is no candidate of its own.
     """
 
     name: str
@@ -37,22 +38,28 @@ class Collection:
     documents: Mapping[str, str]
     qrels: Qrels | None
     files: tuple[Path, ...]
+    public: str = ""
+    without_query_document: bool = False
 
 
 def open_collection(reference: str) -> Collection:
     """Read a collection.
 
     Args:
-        reference: a folder in BEIR layout as ``PATH`` or ``PATH:SPLIT``, or ``demo`` or ``demo:SPLIT``. The split is
-            ``test`` when none is named.
+        reference: a folder in BEIR layout as ``PATH`` or ``PATH:SPLIT``, ``demo`` or ``demo:SPLIT``, or an ir_datasets
+            id as ``ID`` or ``ID:QUERY-FIELD``. The split is ``test`` when none is named. Missing files of a public
+            data set are fetched first.
 
     Returns:
         The collection; without judgements, and with a warning when other splits have some, if there is no
         ``qrels/SPLIT.tsv``.
 
     Raises:
-        InputError: no such folder, a file that is missing, empty or malformed, an id twice.
+        InputError: no such folder or id, a file that is missing, empty or malformed, an id twice.
     """
+    public = _public(reference)
+    if public is not None:
+        return _open_public(*public)
     folder, split = parse_reference(reference)
     corpus, questions = _needed(folder, "corpus.jsonl"), _needed(folder, "queries.jsonl")
     judgements = _qrels_file(folder, split)
@@ -60,19 +67,27 @@ def open_collection(reference: str) -> Collection:
         others = ", ".join(splits(folder))
         logger.warning("%s has no qrels/%s.tsv and is unlabelled; splits with labels: %s", folder, split, others)
     qrels = None if judgements is None else read_qrels(judgements)
-    queries = Texts(_texts(questions, "query"))
-    documents = Texts(_texts(corpus, "document"))
+    queries = Texts(beir_texts(questions, "query"))
+    documents = Texts(beir_texts(corpus, "document"))
     files = (corpus, questions) if judgements is None else (corpus, questions, judgements)
-    name = f"{DEMO if reference.partition(':')[0] == DEMO else folder.resolve().name}:{split}"
-    return Collection(name, folder, split, queries, documents, qrels, files)
+    stem = DEMO if reference.partition(":")[0] == DEMO else folder.resolve().name
+    own = leaves_out_query_document(stem)
+    return Collection(f"{stem}:{split}", folder, split, queries, documents, qrels, files, "", own)
 
 
 def collection_files(reference: str) -> tuple[Path, ...]:
     """Return the files that a reference means: documents, queries and, if there are any, judgements; none is read.
 
+    For a public data set it is one small file, made of its queries, judgements and a sample of its documents.
+
     Raises:
-        InputError: no such folder, or one without documents or queries.
+        InputError: no such folder or id, or one without documents or queries.
     """
+    public = _public(reference)
+    if public is not None:
+        from cedistill.data.public import public_identity
+
+        return (public_identity(*public),)
     folder, split = parse_reference(reference)
     judgements = _qrels_file(folder, split)
     files = (_needed(folder, "corpus.jsonl"), _needed(folder, "queries.jsonl"))
@@ -88,7 +103,6 @@ def parse_reference(reference: str) -> tuple[Path, str]:
     Raises:
         InputError: it is none of these, or there is no such folder.
     """
-    # The one place where other kinds of references (ids of public data sets) are to be resolved to folders.
     if Path(reference).is_dir() and reference not in ("", DEMO):
         return Path(reference), DEFAULT_SPLIT
     place, colon, split = reference.rpartition(":")
@@ -100,10 +114,12 @@ def parse_reference(reference: str) -> tuple[Path, str]:
         return demo_folder(), split
     if place and split and Path(place).is_dir():
         return Path(place), split
+    from cedistill.data.public import nearest_id
+
     found = f"the file {reference}" if Path(reference).is_file() else f"{shown(reference)}, which is no folder"
     raise InputError(
         "expected a folder in BEIR layout (corpus.jsonl, queries.jsonl), PATH:SPLIT, or demo; "
-        f"found {found}; check the data set's path"
+        f"found {found}; check the data set's path, or give an ir_datasets id{nearest_id(reference)}"
     )
 
 
@@ -117,9 +133,47 @@ def has_labels(reference: str) -> bool:
     """Return whether the split that a reference means has judgements; no text is read.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder or id.
     """
+    public = _public(reference)
+    if public is not None:
+        from cedistill.data.public import has_public_labels
+
+        return has_public_labels(public[0])
     return _qrels_file(*parse_reference(reference)) is not None
+
+
+def fetch(wanted: Iterable[tuple[str, str]]) -> None:
+    """Fetch what is missing of public data sets, before any work that needs it starts.
+
+    Args:
+        wanted: data set references, each with its candidates (those named ``scoreddocs`` are fetched too).
+
+    Raises:
+        InputError: a file cannot be fetched, or a collection under licence is not there.
+    """
+    for reference, candidates in wanted:
+        public = _public(reference)
+        if public is not None:
+            from cedistill.data.downloads import prepare
+            from cedistill.data.public_files import PARTS
+
+            prepare([public[0]], (*PARTS, *(["scoreddocs"] if candidates == "scoreddocs" else [])))
+
+
+def is_public(reference: str) -> bool:
+    """Return whether a reference is an ir_datasets id rather than a folder."""
+    return _public(reference) is not None
+
+
+def check_labels(reference: str) -> None:
+    """Refuse a reference without judgements; those of a folder are read, of a public data set nothing is fetched.
+
+    Raises:
+        InputError: it has none, or the file is malformed.
+    """
+    if _public(reference) is None or not has_labels(reference):
+        require_labels(reference)
 
 
 def require_labels(collection: Collection | str) -> Qrels:
@@ -128,6 +182,9 @@ def require_labels(collection: Collection | str) -> Qrels:
     Raises:
         InputError: it has none, or the file is malformed.
     """
+    public = (collection.public, "") if isinstance(collection, Collection) else _public(collection)
+    if public and public[0]:
+        return _public_labels(collection, public[0])
     if isinstance(collection, Collection):
         folder, split, qrels = collection.folder, collection.split, collection.qrels
     else:
@@ -138,6 +195,15 @@ def require_labels(collection: Collection | str) -> Qrels:
         return qrels
     there = f"the splits {', '.join(splits(folder))}" if splits(folder) else "no split with labels"
     raise InputError(f"{folder}: expected labels in qrels/{split}.tsv, found {there}; name a split as PATH:SPLIT")
+
+
+def leaves_out_query_document(name: str) -> bool:
+    """Return whether the data set's queries are documents of it, to be left out of their own candidates.
+
+    So it is in ArguAna (a query is an argument, relevant is its counter-argument) and Quora (duplicate questions), in
+    BEIR and in NanoBEIR; told by the name of the id or folder.
+    """
+    return not {"arguana", "quora"}.isdisjoint(name.lower().split("/"))
 
 
 def check_texts(run: Mapping[str, Mapping[str, float]], path: str | Path, collection: Collection) -> None:
@@ -156,15 +222,50 @@ def check_texts(run: Mapping[str, Mapping[str, float]], path: str | Path, collec
         if query_id not in queries:
             found = f"id {shown(query_id)} without a text"
             line = locate(path, query_id=query_id)
-            raise bad_line(
-                path, line, f"a query of {collection.name}", found, "drop its lines or add it to queries.jsonl"
-            )
-        for document_id in scores:
-            if document_id not in documents:
-                found = f"id {shown(document_id)} without a text"
-                line = locate(path, query_id=query_id, document_id=document_id)
-                cure = "drop its lines or add it to corpus.jsonl"
-                raise bad_line(path, line, f"a document of {collection.name}", found, cure)
+            cure = "drop its lines" if collection.public else "drop its lines or add it to queries.jsonl"
+            raise bad_line(path, line, f"a query of {collection.name}", found, cure)
+        for document_id in absent(documents, scores):
+            found = f"id {shown(document_id)} without a text"
+            line = locate(path, query_id=query_id, document_id=document_id)
+            cure = "drop its lines" if collection.public else "drop its lines or add it to corpus.jsonl"
+            raise bad_line(path, line, f"a document of {collection.name}", found, cure)
+
+
+def _public(reference: str) -> tuple[str, str] | None:
+    """Return the ir_datasets id and query field of a reference; a folder of that name goes first."""
+    place = reference.partition(":")[0]
+    if place == DEMO or Path(reference).is_dir() or Path(place).is_dir():
+        return None
+    from cedistill.data.public import public_id
+
+    return public_id(reference)
+
+
+def _open_public(name: str, field: str) -> Collection:
+    from cedistill.data.public import open_public
+
+    found = open_public(name, field)
+    return Collection(
+        f"{name}:{field}" if field else name,
+        Path(name),
+        field,
+        found.queries,
+        found.documents,
+        found.qrels,
+        (found.identity,),
+        name,
+        leaves_out_query_document(name),
+    )
+
+
+def _public_labels(collection: Collection | str, name: str) -> Qrels:
+    from cedistill.data.public import has_public_labels, read_public_qrels
+
+    if not has_public_labels(name):
+        raise InputError(f"{name}: expected a data set with labels, found none; name a labelled one of its kind")
+    if isinstance(collection, Collection) and collection.qrels is not None:
+        return collection.qrels
+    return read_public_qrels(name)
 
 
 def _qrels_file(folder: Path, split: str) -> Path | None:
@@ -179,52 +280,3 @@ def _needed(folder: Path, name: str) -> Path:
             f"found a folder without {name} or {name}.gz; add the file"
         )
     return path
-
-
-def _texts(path: Path, kind: str) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for number, line in read_rows(path):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            raise bad_line(path, number, "a JSON object", shown(line), "repair or drop the line") from None
-        name, text = _row(path, number, record, kind)
-        if name in seen:
-            found = f"id {shown(name)} a second time"
-            raise bad_line(path, number, f"each {kind} once", found, "drop one of the two lines")
-        seen.add(name)
-        if "\\u" in line:
-            _check_characters(path, number, text)
-        yield name, text
-    if not seen:
-        raise bad_line(path, 1, f"a {kind} as JSON object a line", "an empty file", "check what wrote it")
-
-
-def _row(path: Path, number: int, record: Any, kind: str) -> tuple[str, str]:
-    if not isinstance(record, dict):
-        raise bad_line(path, number, "a JSON object", shown(json.dumps(record)), "repair or drop the line")
-    if isinstance(record.get("_id"), int) and not isinstance(record["_id"], bool):
-        record["_id"] = str(record["_id"])
-    name, text = _string(path, number, record, "_id"), _string(path, number, record, "text")
-    if not name:
-        raise bad_line(path, number, 'an "_id" of at least one character', "an empty one", "repair or drop the line")
-    if kind == "document" and record.get("title") is not None:
-        title = _string(path, number, record, "title")
-        text = f"{title} {text}" if title else text
-    return name, text
-
-
-def _string(path: Path, number: int, record: dict[str, Any], key: str) -> str:
-    value = record.get(key)
-    if isinstance(value, str):
-        return value
-    found = shown(json.dumps(value)) if key in record else f"the keys {shown(', '.join(record))}"
-    raise bad_line(path, number, f'a string "{key}"', found, "repair or drop the line")
-
-
-def _check_characters(path: Path, number: int, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        found = f"half a surrogate pair ({text[error.start]!a})"
-        raise bad_line(path, number, "Unicode text", found, "repair the escape sequence") from None

@@ -9,6 +9,18 @@ import pyarrow as pa
 _BLOCK = 1 << 16
 
 
+def look_up(texts: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the texts of those ``names`` that have one; texts that lie on disk are read in one go."""
+    batched = getattr(texts, "look_up", None)
+    return batched(names) if batched else {name: texts[name] for name in names if name in texts}
+
+
+def absent(texts: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return those of ``names`` that have no text, in their order."""
+    batched = getattr(texts, "absent", None)
+    return batched(names) if batched else [name for name in names if name not in texts]
+
+
 class Texts(Mapping[str, str]):
     """A read-only mapping from ids to texts, in the order given.
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cedistill.config.benchmark import Evaluation
-from cedistill.data.collections import open_collection, require_labels
+from cedistill.config.benchmark import Benchmark, Evaluation
+from cedistill.data.collections import check_labels, fetch, open_collection, require_labels
 from cedistill.data.files import writing
 from cedistill.data.qrels import Qrels
 from cedistill.data.runs import Run, write_run
 from cedistill.errors import InputError
 from cedistill.evaluation.compare import compare
-from cedistill.evaluation.first_stage import candidates_of, first_stage_name
+from cedistill.evaluation.first_stage import candidates_of, check_candidates, first_stage_name
+from cedistill.evaluation.means import RERANKED, macro_mean
 from cedistill.evaluation.measures import parse_measure
 from cedistill.evaluation.metrics import measure_run
 from cedistill.evaluation.rerank import rerank
 from cedistill.model.reranker import Reranker
-
-RERANKED = "reranked"
 
 
 def evaluate(
@@ -28,6 +27,7 @@ def evaluate(
     evaluations: Iterable[Evaluation],
     output: str | Path,
     *,
+    benchmarks: Mapping[str, Benchmark] | None = None,
     precision: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -37,12 +37,14 @@ def evaluate(
         model: a trained model's folder or Hub id, or a loaded Reranker.
         evaluations: the data sets, for example ``load_benchmark("demo").datasets``.
         output: folder for the results, made if missing.
+        benchmarks: those by name whose mean over several data sets, all among ``evaluations``, is wanted.
         precision: ``float32``, ``bf16`` or ``auto`` for scoring.
         progress: called with pairs done and pairs in all, for each data set anew.
 
     Returns:
         ``{"datasets": {LABEL: {"first_stage": NAME, "depth": K, "runs": {...}, "comparisons": [...]}}}``, the latter
-        two as ``cedistill metrics --json`` gives them, the first stage first.
+        two as ``cedistill metrics --json`` gives them, the first stage first. With ``benchmarks`` also
+        ``"means": {NAME: ...}`` as :func:`cedistill.evaluation.means.macro_mean` gives them.
 
     Raises:
         InputError: malformed or unlabelled data, unknown measures, no such model; nothing is written for that data set.
@@ -51,12 +53,18 @@ def evaluate(
     for one in evaluations:
         for measure in one.measures:
             parse_measure(measure)
-        require_labels(one.dataset)
+        check_labels(one.dataset)
+        check_candidates(one.candidates)
     labels = [one.label for one in evaluations]
     if len(set(labels)) < len(labels):
         raise InputError(f"expected each data set once, found {', '.join(labels)}; leave out the repeated one")
+    fetch((one.dataset, one.candidates) for one in evaluations)
     scorer = model if isinstance(model, Reranker) else Reranker(str(model), precision=precision)
-    result = {"datasets": {one.label: _one(scorer, one, output / "runs", progress) for one in evaluations}}
+    datasets = {one.label: _one(scorer, one, output / "runs", progress) for one in evaluations}
+    result: dict[str, Any] = {"datasets": datasets}
+    several = {name: one for name, one in (benchmarks or {}).items() if one.mean and len(one.datasets) > 1}
+    if several:
+        result["means"] = {name: macro_mean(datasets, one.groups, one.published) for name, one in several.items()}
     with writing(output / "metrics.json") as file:
         json.dump(result, file, indent=1)
     return result
@@ -72,6 +80,7 @@ def _one(scorer: Reranker, one: Evaluation, runs: Path, progress: Callable[[int,
     result = {
         "first_stage": first,
         "depth": one.depth,
+        **({"published": one.published} if one.published else {}),
         **_measured({first: candidates, RERANKED: reranked}, qrels, one, path),
     }
     write_run(path, reranked, "cedistill")

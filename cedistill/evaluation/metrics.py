@@ -120,11 +120,11 @@ def metrics_table(result: Mapping[str, Any]) -> str:
         [run, *(f"{record['measures'][name]:.4f}" for name in names), *map(str, record["queries"].values())]
         for run, record in runs.items()
     ]
-    tables = [_markdown(["run", *names, "judged", "missing", "unjudged"], rows)]
+    tables = [markdown_table(["run", *names, "judged", "missing", "unjudged"], rows)]
     if result["comparisons"]:
         header = ["run", "against", "measure", "difference", "95 % interval"]
         header += ["p (t)", "p (t, Holm)", "p (randomisation, Holm)", f"p < {SIGNIFICANT}"]
-        tables.append(_markdown(header, [_comparison_row(one) for one in result["comparisons"]]))
+        tables.append(markdown_table(header, [_comparison_row(one) for one in result["comparisons"]]))
     return "\n\n".join(tables)
 
 
@@ -136,7 +136,7 @@ def per_query_table(result: Mapping[str, Any]) -> str:
         for run, record in result["runs"].items()
         for query_id, values in record["per_query"].items()
     ]
-    return _markdown(["run", "query", *names], rows)
+    return markdown_table(["run", "query", *names], rows)
 
 
 def _stem(name: str) -> str:
@@ -154,7 +154,8 @@ def _p(value: float) -> str:
     return "< .0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown, its columns padded to equal width."""
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in [header, *escaped]) for place in range(len(header))]
     lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [header, *escaped]]

@@ -9,6 +9,7 @@ import numpy as np
 
 from cedistill.data.collections import Collection
 from cedistill.data.runs import Run, ranked
+from cedistill.data.texts import absent, look_up
 from cedistill.errors import InputError, shown
 
 WINDOW = 1024
@@ -46,7 +47,8 @@ def rerank(
     reranked: Run = {query_id: {} for query_id in run}
     for start in range(0, len(places), WINDOW):
         window = places[start : start + WINDOW]
-        pairs = [(collection.queries[query_id], collection.documents[document_id]) for query_id, document_id in window]
+        texts = look_up(collection.documents, dict.fromkeys(document_id for _, document_id in window))
+        pairs = [(collection.queries[query_id], texts[document_id]) for query_id, document_id in window]
         for (query_id, document_id), value in zip(window, score(pairs), strict=True):
             reranked[query_id][document_id] = float(value)
         if progress is not None:
@@ -55,13 +57,13 @@ def rerank(
 
 
 def _check_texts(places: Sequence[tuple[str, str]], collection: Collection) -> None:
-    for query_id, document_id in places:
-        for kind, wanted, texts in (
-            ("query", query_id, collection.queries),
-            ("document", document_id, collection.documents),
-        ):
-            if wanted not in texts:
-                raise InputError(
-                    f"{collection.name}: expected a text for every id, found none for {kind} {shown(wanted)}; "
-                    "drop it from the run or add its text"
-                )
+    wanted = {
+        "query": (collection.queries, dict.fromkeys(query_id for query_id, _ in places)),
+        "document": (collection.documents, dict.fromkeys(document_id for _, document_id in places)),
+    }
+    for kind, (texts, names) in wanted.items():
+        for name in absent(texts, names):
+            raise InputError(
+                f"{collection.name}: expected a text for every id, found none for {kind} {shown(name)}; "
+                "drop it from the run or add its text"
+            )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cedistill.config.train_data import check_provides
-from cedistill.data.collections import require_labels
+from cedistill.data.collections import check_labels
 from cedistill.data.files import writing
 from cedistill.study.identity import figures_identity, training_identity
 from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
@@ -28,7 +28,7 @@ def check_cell(study: Study, cell: Cell) -> None:
     if cell.objective != UNTRAINED:
         check_provides(objective_of(study, cell), train_data_of(study, cell))
     for one in study.evaluate:
-        require_labels(one.dataset)
+        check_labels(one.dataset)
 
 
 def is_finished(study: Study, cell: Cell, folder: Path) -> bool:

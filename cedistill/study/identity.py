@@ -51,7 +51,7 @@ def _dataset(reference: str) -> list[str]:
 
 
 def _run(reference: str) -> str:
-    return reference if reference == "bm25" else _file(run_path(reference))
+    return reference if reference in ("bm25", "scoreddocs") else _file(run_path(reference))
 
 
 def _file(path: Path) -> str:

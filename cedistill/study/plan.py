@@ -113,6 +113,16 @@ def train_data_of(study: Study, cell: Cell) -> TrainData:
     return validated(TrainData, study.train.model_dump() | own, f"[objective.{cell.objective}.train]")
 
 
+def references(study: Study) -> list[tuple[str, str]]:
+    """Return the data sets of a study, each with its candidates: those it evaluates, validates and trains on."""
+    found = [(one.dataset, one.candidates) for one in study.evaluate]
+    if study.validate_on:
+        found.append((study.validate_on.dataset, study.validate_on.candidates))
+    trained = [train_data_of(study, cell) for cell in cells(study) if cell.objective != UNTRAINED]
+    found += [(one.dataset, one.candidates or "") for one in trained if one.dataset]
+    return list(dict.fromkeys(found))
+
+
 def slug(name: str) -> str:
     """Return ``name`` as a folder's name: slashes of Hub ids and paths become two hyphens."""
     return re.sub(r"[^\w.+-]+", "--", name.strip("/."))

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cedistill.data.collections import fetch
 from cedistill.data.files import writing
 from cedistill.errors import InputError
 from cedistill.report.table import collect, write_tables
 from cedistill.study.cell import Report, check_cell, is_finished, read_figures, run_cell
-from cedistill.study.plan import Cell, Study, cells, load_study
+from cedistill.study.plan import Cell, Study, cells, load_study, references
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def run_study(reference: str | Path, status: Status, only: str | None = None, co
     """
     study, folder = load_study(reference)
     chosen = _checked(study, only)
+    fetch(references(study))
     waiting = [cell for cell in chosen if not is_finished(study, cell, folder)]
     failed = []
     for number, cell in enumerate(waiting, start=1):

@@ -98,7 +98,7 @@ def test_no_labels_at_all_are_no_warning(folder, caplog):
     assert "no split with labels" in _error(require_labels, str(folder))
 
 
-@pytest.mark.parametrize("reference", ["nowhere", "nowhere:test", "", ":", ":test", "beir/scifact/test"])
+@pytest.mark.parametrize("reference", ["nowhere", "nowhere:test", "", ":", ":test", "beir/scifct/test"])
 def test_what_is_no_folder(reference, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = "expected a folder in BEIR layout (corpus.jsonl, queries.jsonl), PATH:SPLIT, or demo; found "
@@ -176,3 +176,8 @@ def test_real_collections(shared_data, caplog):
     assert caplog.text == ""
     assert open_collection(f"{shared_data}/msmarco-v2:dl22").qrels is None
     assert "dl21" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "own"), [("arguana", True), ("Quora", True), ("quora-2", False), ("fiqa", False)])
+def test_folders_whose_queries_are_documents(folder, name, own):
+    assert open_collection(str(folder.rename(folder.with_name(name)))).without_query_document is own
