@@ -11,7 +11,7 @@ DEFAULT_MEASURES = ("ndcg@10", "rr@10")
 
 
 class Evaluation(Strict):
-    """A data set to re-rank: its reference, its candidates (a run or ``bm25``), how deep, and what to measure."""
+    """A data set to re-rank: its reference, its candidates (a run or a first stage), how deep, and what to measure."""
 
     dataset: str
     name: str = ""

@@ -1,32 +1,43 @@
-"""The candidates that are re-ranked: a run file, or BM25 made on the spot and kept."""
+"""The candidates that are re-ranked: a run file, or a first stage made on the spot and kept."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
-from cedistill.cache import cache_folder
+from cedistill.cache import built_once, cache_folder, locked
 from cedistill.data.collections import Collection, check_texts
 from cedistill.data.files import sha256
-from cedistill.data.references import run_path
+from cedistill.data.references import BM25, is_retriever, parse_retriever, run_path
 from cedistill.data.runs import Run, read_run, top, write_run
 from cedistill.errors import InputError
 
-BM25_DEPTH = 100
+RETRIEVED_DEPTH = 100
+"""Candidates of a query that a first stage gives when no depth is asked for."""
+
+Progress = Callable[[int, int], None]
+"""Called with documents done and documents in all."""
 
 
-def candidates_of(collection: Collection, reference: str, depth: int | None) -> Run:
+def candidates_of(collection: Collection, reference: str, depth: int | None, progress: Progress | None = None) -> Run:
     """Return the candidates of a collection's queries to ``depth``.
 
     Args:
         collection: queries and documents; of a labelled one, only the judged queries are taken.
-        reference: a run (see ``run_path``), or ``bm25``.
-        depth: most candidates of a query; None takes all of a run, and BM25's first 100.
+        reference: a run (see ``run_path``), or a first stage: ``bm25``, ``bi-encoder:M`` or ``sparse:M``. What a first
+            stage gives is kept in the cache, as are its index and its vectors of the documents.
+        depth: most candidates of a query; None takes all of a run, and the first 100 of a first stage.
+        progress: called while a first stage reads the documents; by default a line on stderr now and then.
 
     Raises:
-        InputError: malformed run, or ids without texts.
+        InputError: malformed run, ids without texts, or no such model.
     """
-    if reference == "bm25":
-        return _bm25(collection, depth or BM25_DEPTH)
+    if is_retriever(reference):
+        return _retrieved(collection, reference, depth or RETRIEVED_DEPTH, progress)
     path = run_path(reference)
     run = read_run(path)
     check_texts(run, path, collection)
@@ -36,25 +47,79 @@ def candidates_of(collection: Collection, reference: str, depth: int | None) -> 
 
 
 def first_stage_name(reference: str) -> str:
-    """Return the name of a first stage: ``bm25``, or a run file's name without its endings."""
-    if reference == "bm25":
-        return reference
+    """Return the name of a first stage: ``bm25``, its model's, or a run file's, without folders and endings."""
+    if is_retriever(reference):
+        kind, model = parse_retriever(reference)
+        return "-".join(Path(model).name.split()) if model else kind
     return run_path(reference).name.removesuffix(".gz").removesuffix(".trec")
 
 
-def _bm25(collection: Collection, depth: int) -> Run:
-    from cedistill.retrieval.bm25 import SETTINGS, retrieve
-
-    parts = [str(SETTINGS), str(depth), *(sha256(path) for path in collection.files)]
-    path = cache_folder() / "first-stage" / f"bm25-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}.trec"
-    if path.exists():
-        return read_run(path)
+def _retrieved(collection: Collection, reference: str, depth: int, progress: Progress | None) -> Run:
     wanted = collection.queries.keys() if collection.qrels is None else collection.qrels.keys()
     queries = {query_id: collection.queries[query_id] for query_id in wanted if query_id in collection.queries}
-    run = retrieve(queries, collection.documents, depth)
-    if not run:
-        raise InputError(
-            f"{collection.name}: expected queries that share words with the documents, found none; give a run"
-        )
-    write_run(path, run, "bm25")
-    return run
+    corpus = _corpus(collection)
+    kind, model = parse_retriever(reference)
+    search, identity = _bm25(corpus) if kind == BM25 else _encoder(corpus, kind, model)
+    name = first_stage_name(reference)
+    path = cache_folder() / "first-stage" / f"{name}-{_hash(corpus, identity, depth, queries)}.trec"
+    with locked(path):
+        if not path.exists():
+            run = search(queries, collection.documents, depth, progress or _lines(f"{collection.name} {name}"))
+            if not run:
+                raise InputError(
+                    f"{collection.name}: expected queries that share words with the documents, found none; give a run"
+                )
+            write_run(path, run, name)
+    return read_run(path)
+
+
+Search = Callable[[Mapping[str, str], Mapping[str, str], int, Progress], Run]
+
+
+def _bm25(corpus: str) -> tuple[Search, Any]:
+    from cedistill.retrieval.bm25 import search
+    from cedistill.retrieval.bm25_index import SETTINGS, build_index
+
+    identity = [SETTINGS, metadata.version("bm25s"), metadata.version("PyStemmer")]
+
+    def retrieve(queries: Mapping[str, str], documents: Mapping[str, str], depth: int, progress: Progress) -> Run:
+        folder = cache_folder() / "indexes" / _hash(corpus, identity)
+        return search(built_once(folder, lambda empty: build_index(documents, empty, progress)), queries, depth)
+
+    return retrieve, identity
+
+
+def _encoder(corpus: str, kind: str, model: str) -> tuple[Search, Any]:
+    from cedistill.retrieval.encoders import encoder_identity, encoder_source, load_encoder
+    from cedistill.retrieval.exact import BLOCK, search
+
+    source = encoder_source(kind, model)
+    if encoder_identity(source) is None:
+        load_encoder(kind, model)  # downloads it
+    identity = [kind, encoder_identity(source)]
+
+    def retrieve(queries: Mapping[str, str], documents: Mapping[str, str], depth: int, progress: Progress) -> Run:
+        folder = cache_folder() / "vectors" / _hash(corpus, identity, BLOCK)
+        return search(load_encoder(kind, model), queries, documents, depth, folder, progress)
+
+    return retrieve, identity
+
+
+def _corpus(collection: Collection) -> str:
+    return sha256(collection.files[0])
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _lines(name: str) -> Progress:
+    from cedistill.console import lines
+
+    advance = lines(f"{name}: documents")
+
+    def progress(done: int, total: int) -> None:
+        if done < total:  # what takes no time needs no line
+            advance(done, total, "")
+
+    return progress
