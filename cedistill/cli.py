@@ -83,9 +83,7 @@ def train(
     validate: Annotated[
         str | None, typer.Option(help="Labelled data set on which the best checkpoint is chosen.")
     ] = None,
-    validate_candidates: Annotated[
-        str, typer.Option(help="Run to re-rank there, or a first stage.")
-    ] = "bm25",
+    validate_candidates: Annotated[str, typer.Option(help="Run to re-rank there, or a first stage.")] = "bm25",
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the objective's.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that read and tokenise ahead.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,

@@ -10,8 +10,9 @@ import bm25s
 import numpy as np
 
 from cedistill.data.runs import Run
-from cedistill.retrieval.bm25_index import VOCABULARY, build_index, tokenised
+from cedistill.retrieval.bm25_index import VOCABULARY, build_index
 from cedistill.retrieval.document_ids import DocumentIds, open_ids
+from cedistill.retrieval.words import words_of
 
 
 def retrieve(queries: Mapping[str, str], documents: Mapping[str, str], depth: int) -> Run:
@@ -39,7 +40,7 @@ def search(folder: Path, queries: Mapping[str, str], depth: int) -> Run:
     Returns:
         Query id → document id → score above 0, best first. A query none of whose words occurs is left out.
     """
-    asked = dict(zip(queries, tokenised(list(queries.values()), numbered=False), strict=True))
+    asked = dict(zip(queries, words_of(list(queries.values())).of_texts(), strict=True))
     numbers = _numbers(folder / VOCABULARY, {word for words in asked.values() for word in words})
     if not numbers:
         return {}

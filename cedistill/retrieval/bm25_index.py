@@ -11,27 +11,28 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import bm25s
 import numpy as np
-import Stemmer
 
 from cedistill.retrieval.document_ids import write_ids
+from cedistill.retrieval.words import STEMMER, words_of
 
-SETTINGS: dict[str, Any] = {"method": "lucene", "k1": 0.9, "b": 0.4, "stopwords": "english", "stemmer": "porter"}
+SETTINGS: dict[str, Any] = {"method": "lucene", "k1": 0.9, "b": 0.4, "stopwords": "english", "stemmer": STEMMER}
 """What the index depends on besides the texts."""
 
-BLOCK_CHARACTERS = 1 << 24
+BLOCK_CHARACTERS = 1 << 23
 """Characters of text that are tokenised at once."""
 
-RANGE_POSTINGS = 1 << 22
+RANGE_POSTINGS = 1 << 21
 """Postings (a word in a document) that are merged at once."""
 
 VOCABULARY = "vocabulary.txt"
 """The words, one a line; a word's number is its line's, counted from 0."""
+
+_POSTING = np.dtype([("word", np.uint32), ("document", np.uint32), ("count", np.uint32)])
 
 Progress = Callable[[int, int], None]
 """Called with documents done and documents in all."""
@@ -47,7 +48,7 @@ def build_index(
 ) -> None:
     """Write the index of a corpus into an empty folder.
 
-    Memory holds the vocabulary, the ids, 12 bytes a document, and one block; the texts are read once, in order.
+    Memory holds the vocabulary, the ids twice, 30 bytes a document, and one block; the texts are read once, in order.
 
     Args:
         documents: id → text.
@@ -80,17 +81,6 @@ def build_index(
     (folder / "params.index.json").write_text(json.dumps(parameters))
 
 
-def tokenised(texts: list[str], *, numbered: bool) -> Any:
-    """Return bm25s' tokens of texts: lower-cased words of two or more characters, less stop words, stemmed."""
-    return bm25s.tokenize(
-        texts,
-        stopwords=SETTINGS["stopwords"],
-        stemmer=Stemmer.Stemmer(SETTINGS["stemmer"]),
-        return_ids=numbered,
-        show_progress=False,
-    )
-
-
 def _blocks(rows: Iterable[tuple[str, str]], characters: int) -> Iterator[list[tuple[str, str]]]:
     block: list[tuple[str, str]] = []
     size = 0
@@ -105,50 +95,49 @@ def _blocks(rows: Iterable[tuple[str, str]], characters: int) -> Iterator[list[t
         yield block
 
 
-def _write_run(folder: Path, texts: list[str], first: int, vocabulary: dict[str, int]) -> np.ndarray:
+def _write_run(path: Path, texts: list[str], first: int, vocabulary: dict[str, int]) -> np.ndarray:
     """Write the postings of a block, sorted by word, then document. Return the documents' lengths in words."""
-    tokens = tokenised(texts, numbered=True)
-    # bm25s numbers words by the order of a set, which changes from one process to the next.
-    for word in sorted(tokens.vocab):
-        vocabulary.setdefault(word, len(vocabulary))
-    numbers = np.zeros(len(tokens.vocab), dtype=np.int64)
-    for word, number in tokens.vocab.items():
-        numbers[number] = vocabulary[word]
-    lengths = np.fromiter(map(len, tokens.ids), dtype=np.int64, count=len(texts))
-    words = numbers[np.fromiter(chain.from_iterable(tokens.ids), dtype=np.int64, count=int(lengths.sum()))]
+    words = words_of(texts)
+    present = np.unique(words.numbers)
+    numbers = np.zeros(len(words.stems), dtype=np.int64)
+    for number in present.tolist():
+        numbers[number] = vocabulary.setdefault(words.stems[number], len(vocabulary))
+    lengths = words.lengths
     places = np.repeat(np.arange(len(texts)), lengths)
-    found, counts = np.unique(words * len(texts) + places, return_counts=True)
-    if len(found):
-        folder.mkdir()
-        np.save(folder / "words.npy", (found // len(texts)).astype(np.uint32))
-        np.save(folder / "documents.npy", (found % len(texts) + first).astype(np.int32))
-        np.save(folder / "counts.npy", counts.astype(np.uint32))
+    found, counts = np.unique(numbers[words.numbers] * len(texts) + places, return_counts=True)
+    postings = np.empty(len(found), dtype=_POSTING)
+    postings["word"], postings["document"] = np.divmod(found, len(texts))
+    postings["document"] += first
+    postings["count"] = counts
+    postings.tofile(path)
     return lengths
 
 
-def _merge(runs: list[Path], vocabulary: int, lengths: np.ndarray, folder: Path, postings: int) -> None:
+def _merge(runs: list[Path], vocabulary: int, lengths: np.ndarray, folder: Path, size: int) -> None:
     containing = np.zeros(vocabulary, dtype=np.int64)
     for run in runs:
-        containing += np.bincount(np.load(run / "words.npy"), minlength=vocabulary)
+        containing += np.bincount(np.fromfile(run, dtype=_POSTING)["word"], minlength=vocabulary)
     starts = np.concatenate([[0], np.cumsum(containing)])
     np.save(folder / "indptr.csc.index.npy", starts)
     rarity = _rarity(containing, len(lengths))
     # Term by term as bm25s computes it, so that weights are the same to the bit.
     b, mean = SETTINGS["b"], lengths.mean() if len(lengths) else 1.0
     damping = SETTINGS["k1"] * ((1 - b) + b * lengths / (mean or 1.0))
+    edges = np.array(list(_edges(starts, size)), dtype=np.uint32)
+    cuts = [np.searchsorted(np.fromfile(run, dtype=_POSTING)["word"], edges) for run in runs]
     total = int(starts[-1])
     with (
         _array_file(folder / "data.csc.index.npy", "<f4", total) as weights_file,
         _array_file(folder / "indices.csc.index.npy", "<i4", total) as documents_file,
     ):
-        for low, high in _ranges(starts, postings):
-            parts = [_slice(run, low, high) for run in runs]
-            words, documents, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-            order = np.argsort(words, kind="stable")  # runs are in the order of their documents
-            words, documents, counts = words[order], documents[order], counts[order].astype(np.float32)
-            weights = rarity[words] * (counts / (damping[documents] + counts))
+        for low, high in pairwise(range(len(edges))):
+            parts = [_part(run, int(cut[low]), int(cut[high])) for run, cut in zip(runs, cuts, strict=True)]
+            postings = np.concatenate(parts)
+            postings = postings[np.argsort(postings["word"], kind="stable")]  # runs are in the order of documents
+            counts = postings["count"].astype(np.float32)
+            weights = rarity[postings["word"]] * (counts / (damping[postings["document"]] + counts))
             weights_file.write(weights.astype("<f4").data)
-            documents_file.write(documents.astype("<i4", copy=False).data)
+            documents_file.write(postings["document"].astype("<i4").data)
 
 
 def _rarity(containing: np.ndarray, documents: int) -> np.ndarray:
@@ -156,22 +145,18 @@ def _rarity(containing: np.ndarray, documents: int) -> np.ndarray:
     return np.array(weights, dtype=np.float32)
 
 
-def _ranges(starts: np.ndarray, postings: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of words of at most ``postings`` postings, or of one word that has more."""
-    low, words = 0, len(starts) - 1
-    while low < words:
-        high = int(np.searchsorted(starts, starts[low] + postings, side="right")) - 1
-        high = min(max(high, low + 1), words)
-        yield low, high
-        low = high
+def _edges(starts: np.ndarray, size: int) -> Iterator[int]:
+    """Yield the edges of ranges of words that have ``size`` postings at most, or are one word that has more."""
+    edge, words = 0, len(starts) - 1
+    yield edge
+    while edge < words:
+        after = int(np.searchsorted(starts, starts[edge] + size, side="right")) - 1
+        edge = min(max(after, edge + 1), words)
+        yield edge
 
 
-def _slice(run: Path, low: int, high: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    words = np.load(run / "words.npy", mmap_mode="r")
-    start, end = np.searchsorted(words, np.array([low, high], dtype=words.dtype))
-    columns = (np.load(run / f"{name}.npy", mmap_mode="r") for name in ("words", "documents", "counts"))
-    first, second, third = (np.array(column[start:end]) for column in columns)
-    return first, second, third
+def _part(run: Path, start: int, end: int) -> np.ndarray:
+    return np.fromfile(run, dtype=_POSTING, count=end - start, offset=start * _POSTING.itemsize)
 
 
 @contextmanager

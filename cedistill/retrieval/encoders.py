@@ -15,11 +15,12 @@ import scipy.sparse
 import torch
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
 from cedistill.data.files import sha256
 from cedistill.data.references import BI_ENCODER, model_files
 from cedistill.errors import InputError, shown
-from cedistill.model.checkpoints import Source, find_source, quiet
+from cedistill.model.checkpoints import Source, extra_file, find_source, quiet
 from cedistill.model.reranker import default_device
 
 _SPARSE_ROWS = 256
@@ -148,6 +149,11 @@ def load_encoder(kind: str, name: str, device: torch.device | None = None) -> En
     model.float().eval()
     if kind == BI_ENCODER:
         return Dense(model, device)
+    if extra_file(source, "modules.json") is None and any(isinstance(part, SparseAutoEncoder) for part in model):
+        raise InputError(
+            f"{name}: expected a sparse encoder, found a checkpoint with neither modules.json nor a masked-language head; "
+            f"give a sparse encoder, or use it as {BI_ENCODER}:{name}"
+        )
     if model.similarity_fn_name not in ("dot", "cosine"):
         raise InputError(
             f"{name}: expected a sparse encoder compared by dot or cosine, found {model.similarity_fn_name!r}; "
