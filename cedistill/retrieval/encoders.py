@@ -151,7 +151,7 @@ def load_encoder(kind: str, name: str, device: torch.device | None = None) -> En
         return Dense(model, device)
     if extra_file(source, "modules.json") is None and any(isinstance(part, SparseAutoEncoder) for part in model):
         raise InputError(
-            f"{name}: expected a sparse encoder, found a checkpoint with neither modules.json nor a masked-language head; "
+            f"{name}: expected a sparse encoder, found neither modules.json nor a masked-language head; "
             f"give a sparse encoder, or use it as {BI_ENCODER}:{name}"
         )
     if model.similarity_fn_name not in ("dot", "cosine"):

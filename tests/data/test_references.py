@@ -20,7 +20,7 @@ def test_names_of_first_stages(reference, expected):
 @pytest.mark.parametrize("reference", ["./bm25", "bm25:x", "bi-encoder", "sparse:", "demo:dev.bm25", "runs/a.trec", ""])
 def test_other_references_are_none(reference):
     assert not is_retriever(reference)
-    with pytest.raises(InputError, match="unknown retriever .*known: bm25, bi-encoder:M, sparse:M"):
+    with pytest.raises(InputError, match=r"unknown retriever .*known: bm25, bi-encoder:M, sparse:M"):
         parse_retriever(reference)
 
 
