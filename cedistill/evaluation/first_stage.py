@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from cedistill.errors import InputError
 
 RETRIEVED_DEPTH = 100
 """Candidates of a query that a first stage gives when no depth is asked for."""
+
+_SAMPLE = 100
 
 Progress = Callable[[int, int], None]
 """Called with documents done and documents in all."""
@@ -106,7 +109,18 @@ def _encoder(corpus: str, kind: str, model: str) -> tuple[Search, Any]:
 
 
 def _corpus(collection: Collection) -> str:
-    return sha256(collection.files[0])
+    """Return what tells the documents of a collection from others: all splits and query sets of a corpus have the same.
+
+    For a folder it is the hash of its documents' file; for a public data set the id of its corpus, with the number and
+    a sample of the documents, since hashing all would take minutes each time.
+    """
+    public = getattr(collection, "public", "")
+    if not public:
+        return sha256(collection.files[0])
+    from ir_datasets import docs_parent_id
+
+    documents = collection.documents
+    return _hash(docs_parent_id(public), len(documents), list(islice(documents.items(), _SAMPLE)))
 
 
 def _hash(*parts: Any) -> str:

@@ -30,7 +30,10 @@ _SPARSE_ROWS = 256
 class Encoder(Protocol):
     """What turns texts into vectors and compares them; a block is the vectors of some documents."""
 
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """Where scores lie."""
+        ...
 
     def queries(self, texts: list[str]) -> Any:
         """Return the vectors of queries, sliceable by query."""
@@ -131,7 +134,7 @@ def load_encoder(kind: str, name: str, device: torch.device | None = None) -> En
     """
     source = encoder_source(kind, name)
     device = device or default_device()
-    loader = SentenceTransformer if kind == BI_ENCODER else SparseEncoder
+    loader: Any = SentenceTransformer if kind == BI_ENCODER else SparseEncoder
     try:
         with quiet():
             model = loader(

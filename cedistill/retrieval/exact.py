@@ -87,7 +87,7 @@ def _block(encoder: Encoder, documents: Mapping[str, str], ids: list[str], path:
     with locked(path.with_name("blocks")):
         block = _kept(encoder, path)  # another process may have made it meanwhile
         if block is None:
-            block = encoder.documents([documents[one] for one in ids])
+            block = encoder.documents(_texts(documents, ids))
             partial = path.with_name(f"{path.name}.partial")
             with partial.open("wb") as file:
                 file.write(encoder.packed(block))
@@ -95,6 +95,12 @@ def _block(encoder: Encoder, documents: Mapping[str, str], ids: list[str], path:
                 os.fsync(file.fileno())
             partial.replace(path)
     return block
+
+
+def _texts(documents: Mapping[str, str], ids: list[str]) -> list[str]:
+    look_up = getattr(documents, "look_up", None)  # of documents on disk, all in one go
+    found = look_up(ids) if look_up else documents
+    return [found[one] for one in ids]
 
 
 def _kept(encoder: Encoder, path: Path) -> Any:

@@ -2,6 +2,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,6 +64,19 @@ def test_an_encoder_is_loaded_once_for_the_same_texts(tiny, tiny_bert, monkeypat
 def test_unlabelled_queries_are_all_searched(tiny, tiny_bert):
     collection = dataclasses.replace(open_collection(f"{tiny}:train"), qrels=None)
     assert len(candidates_of(collection, f"bi-encoder:{tiny_bert}", 2)) == 6
+
+
+def test_query_sets_of_one_public_corpus_share_its_index():
+    pytest.importorskip("ir_datasets")
+
+    def corpus(public, documents):
+        return first_stage._corpus(SimpleNamespace(public=public, documents=documents))
+
+    texts = {"0": "first", "1": "second"}
+    same = corpus("msmarco-passage/trec-dl-2019/judged", texts)
+    assert corpus("msmarco-passage/dev/small", texts) == same
+    assert corpus("msmarco-passage-v2/trec-dl-2021/judged", texts) != same
+    assert corpus("msmarco-passage/dev/small", {"0": "first", "1": "other"}) != same
 
 
 def test_names():
