@@ -21,7 +21,7 @@ from cedistill.retrieval.best import LOWEST, best, keys, unpacked
 from cedistill.retrieval.document_ids import open_ids, write_ids
 from cedistill.retrieval.encoders import Encoder
 
-BLOCK = 8192
+BLOCK = 2048
 """Documents that are encoded, kept and compared together."""
 
 _SCORES = 1 << 24
