@@ -87,7 +87,7 @@ def train(
     validate: Annotated[
         str | None, typer.Option(help="Labelled data set on which the best checkpoint is chosen.")
     ] = None,
-    validate_candidates: Annotated[str, typer.Option(help="Run to re-rank there, or bm25.")] = "bm25",
+    validate_candidates: Annotated[str, typer.Option(help="Run to re-rank there, or a first stage.")] = "bm25",
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the objective's.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that read and tokenise ahead.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
@@ -131,28 +131,32 @@ def train(
 def rerank(
     model: Annotated[str, typer.Argument(help="A trained model's folder or Hub id.")],
     dataset: Dataset,
-    candidates: Annotated[str, typer.Option(help="Run to re-rank.")],
+    candidates: Annotated[str, typer.Option(help="Run to re-rank, or first stage: bm25, bi-encoder:M, sparse:M.")],
     output: Annotated[Path, typer.Option(help="Run to write; a name that ends in .gz is compressed.")],
     depth: Depth = None,
     precision: Precision = "float32",
 ) -> None:
     """Score the candidates of queries with a model."""
     from cedistill.data.collections import check_texts, open_collection
-    from cedistill.data.references import run_path
+    from cedistill.data.references import is_retriever, run_path
     from cedistill.data.runs import read_run, write_run
 
     path = run_path(candidates)
-    run = read_run(path)
+    run = None if is_retriever(candidates) else read_run(path)
     collection = open_collection(dataset)
-    check_texts(run, path, collection)
+    if run is not None:
+        check_texts(run, path, collection)
 
     from cedistill.console import phases
+    from cedistill.evaluation.first_stage import candidates_of
     from cedistill.evaluation.rerank import rerank as rerank_run
     from cedistill.model.reranker import Reranker
 
     with phases() as phase:
-        advance = phase("re-ranking pairs")
         reranker = Reranker(model, precision=precision)
+        if run is None:
+            run = candidates_of(collection, candidates, depth)
+        advance = phase("re-ranking pairs")
         done = rerank_run(reranker.score, collection, run, depth, lambda now, total: advance(now, total, ""))
     write_run(output, done, "cedistill")
     typer.echo(str(output), err=True)
@@ -196,7 +200,9 @@ def evaluate(
     dataset: Annotated[str | None, typer.Option(help="Labelled data set in place of a benchmark.")] = None,
     candidates: Annotated[
         str | None,
-        typer.Option(help="Run to re-rank ({dataset} stands for its name), bm25 (its first 100), or scoreddocs."),
+        typer.Option(
+            help="Run ({dataset} stands for a name), first stage (bm25, bi-encoder:M, sparse:M), or scoreddocs."
+        ),
     ] = None,
     depth: Depth = None,
     measure: Measures = None,
@@ -243,17 +249,26 @@ def evaluate(
 def retrieve(
     dataset: Dataset,
     output: Annotated[Path, typer.Option(help="Run to write; a name that ends in .gz is compressed.")],
-    retriever: Annotated[str, typer.Option(help="bm25.")] = "bm25",
+    retriever: Annotated[
+        str, typer.Option(help="bm25, bi-encoder:M or sparse:M; M is a name, a Hub id or a folder.")
+    ] = "bm25",
     depth: Annotated[int, typer.Option(min=1, help="Candidates of a query.")] = 1000,
 ) -> None:
     """Make first-stage candidates."""
     from cedistill.data.collections import open_collection
+    from cedistill.data.references import parse_retriever
     from cedistill.data.runs import write_run
-    from cedistill.evaluation.first_stage import candidates_of
 
-    if retriever != "bm25":
-        raise InputError(unknown("retriever", retriever, ["bm25"]))
-    write_run(output, candidates_of(open_collection(dataset), retriever, depth), retriever)
+    parse_retriever(retriever)
+    collection = open_collection(dataset)
+
+    from cedistill.console import phases
+    from cedistill.evaluation.first_stage import candidates_of, first_stage_name
+
+    with phases() as phase:
+        advance = phase("documents")
+        found = candidates_of(collection, retriever, depth, lambda now, total: advance(now, total, ""))
+    write_run(output, found, first_stage_name(retriever))
     typer.echo(str(output), err=True)
 
 

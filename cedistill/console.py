@@ -28,7 +28,7 @@ def phases() -> Iterator[Callable[[str], Advance]]:
     """Yield a function that starts a phase of work by name and returns what reports its progress."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda name: _lines(name)
+        yield lines
         return
     columns = (
         TextColumn("{task.description}"),
@@ -53,7 +53,8 @@ def _bar(bars: Progress, name: str) -> Advance:
     return advance
 
 
-def _lines(name: str) -> Advance:
+def lines(name: str) -> Advance:
+    """Return what writes the progress of a phase as lines on stderr, one in ten seconds and one at the end."""
     started = last = time.monotonic()
 
     def advance(done: int, total: int, words: str = "") -> None:

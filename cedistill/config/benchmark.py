@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from cedistill.config.shipped import find_shipped, shipped_names
 from cedistill.config.toml import Strict, fill_in, read_toml, validated
+from cedistill.data.references import is_retriever
 from cedistill.errors import InputError, unknown
 
 DEFAULT_MEASURES = ("ndcg@10", "rr@10")
@@ -23,8 +24,9 @@ Published = dict[str, dict[str, float]]
 class Evaluation(Strict):
     """A data set to re-rank: its reference, its candidates, how deep, and what to measure.
 
-    Candidates are a run, ``bm25``, or ``scoreddocs`` for those that come with the data set. ``group`` names data sets
-    that count as one in a benchmark's mean; ``folds`` are references to the parts of a cross-validation.
+    Candidates are a run, a first stage (``bm25``, ``bi-encoder:M``, ``sparse:M``), or ``scoreddocs`` for those that come
+    with the data set. ``group`` names data sets that count as one in a benchmark's mean; ``folds`` are references to the
+    parts of a cross-validation.
     """
 
     dataset: str
@@ -142,7 +144,7 @@ def load_suites(
     """
     loaded = [Suite(name, load_benchmark(name)) for name in dict.fromkeys(names)]
     labels = [one.label for suite in loaded for one in suite.benchmark.datasets]
-    is_run = candidates not in (None, "bm25", "scoreddocs") and ":" not in str(candidates)
+    is_run = candidates not in (None, "scoreddocs") and not is_retriever(str(candidates))
     if is_run and len(labels) > 1 and "{dataset}" not in str(candidates):
         raise InputError(
             f"expected a run for each of {len(labels)} data sets, found the one {candidates}; "

@@ -3,63 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import bm25s
 import numpy as np
-import Stemmer
 
 from cedistill.data.runs import Run
-
-SETTINGS: dict[str, Any] = {"method": "lucene", "k1": 0.9, "b": 0.4, "stopwords": "english", "stemmer": "porter"}
-"""What the run depends on besides the texts."""
+from cedistill.retrieval.bm25_index import VOCABULARY, build_index
+from cedistill.retrieval.document_ids import DocumentIds, open_ids
+from cedistill.retrieval.words import words_of
 
 
 def retrieve(queries: Mapping[str, str], documents: Mapping[str, str], depth: int) -> Run:
-    """Return the first ``depth`` documents of every query by BM25.
+    """Return the first ``depth`` documents of every query by BM25, by an index that is not kept.
+
+    See :func:`search`. ``documents`` is id → text.
+    """
+    with TemporaryDirectory(prefix="cedistill-") as folder:
+        build_index(documents, Path(folder))
+        return search(Path(folder), queries, depth)
+
+
+def search(folder: Path, queries: Mapping[str, str], depth: int) -> Run:
+    """Return the first ``depth`` documents of every query by an index on disk, which is memory-mapped.
 
     Lucene's form of BM25 with the settings of Anserini's baselines (Yang et al. 2017): k1 = 0.9, b = 0.4, Lucene's
     English stop words and the Porter stemmer; on lower-cased words of two or more characters.
 
     Args:
+        folder: what :func:`cedistill.retrieval.bm25_index.build_index` wrote.
         queries: id → text.
-        documents: id → text.
         depth: the number of documents kept, at least 1; equal scores in order of falling id, as in
             :func:`cedistill.data.runs.ranked`.
 
     Returns:
         Query id → document id → score above 0, best first. A query none of whose words occurs is left out.
     """
-    ids = list(documents)
-    tokens = _tokens([documents[one] for one in ids])
-    if not tokens.vocab:
+    asked = dict(zip(queries, words_of(list(queries.values())).of_texts(), strict=True))
+    numbers = _numbers(folder / VOCABULARY, {word for words in asked.values() for word in words})
+    if not numbers:
         return {}
-    index = bm25s.BM25(method=SETTINGS["method"], k1=SETTINGS["k1"], b=SETTINGS["b"], backend="numpy")
-    index.index(tokens, show_progress=False)
-    # Falling ids first, so that a stable sort by score leaves ties in trec_eval's order.
-    falling = np.array(sorted(range(len(ids)), key=ids.__getitem__, reverse=True))
+    index = bm25s.BM25.load(folder, mmap=True, load_vocab=False)
+    ids = open_ids(folder)
     run: Run = {}
-    for query_id, text in queries.items():
-        words = [one for one in _tokens([text], numbered=False)[0] if one in tokens.vocab]
-        if words:
-            scores = index.get_scores(words)
-            run[query_id] = {ids[place]: float(scores[place]) for place in _best(scores, falling, depth)}
-    return {query_id: scores for query_id, scores in run.items() if scores}
+    for query_id, words in asked.items():
+        known = [numbers[word] for word in words if word in numbers]
+        if known:
+            run[query_id] = _best(index.get_scores_from_ids(known), ids, depth)
+    return run
 
 
-def _best(scores: np.ndarray, falling: np.ndarray, depth: int) -> np.ndarray:
-    found = falling[scores[falling] > 0]
+def _numbers(vocabulary: Path, wanted: set[str]) -> dict[str, int]:
+    """Return the numbers of the wanted words that occur; the vocabulary of a large corpus is never held as a table."""
+    with vocabulary.open(encoding="utf-8", newline="\n") as lines:
+        return {word: number for number, line in enumerate(lines) if (word := line[:-1]) in wanted}
+
+
+def _best(scores: np.ndarray, ids: DocumentIds, depth: int) -> dict[str, float]:
+    found = np.flatnonzero(scores > 0)
     if len(found) > depth:
-        least = np.partition(scores[found], len(found) - depth)[len(found) - depth]
-        found = found[scores[found] >= least]
-    return found[np.argsort(-scores[found], kind="stable")][:depth]
-
-
-def _tokens(texts: list[str], *, numbered: bool = True) -> Any:
-    return bm25s.tokenize(
-        texts,
-        stopwords=SETTINGS["stopwords"],
-        stemmer=Stemmer.Stemmer(SETTINGS["stemmer"]),
-        return_ids=numbered,
-        show_progress=False,
-    )
+        reached = scores[found]
+        found = found[reached >= np.partition(reached, len(reached) - depth)[len(reached) - depth]]
+    ranks = ids.ranks[found]
+    order = np.lexsort((-ranks, -scores[found]))[:depth]
+    return dict(zip(ids.at(ranks[order]), scores[found][order].tolist(), strict=True))

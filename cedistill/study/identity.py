@@ -13,7 +13,7 @@ from cedistill.config.benchmark import Evaluation
 from cedistill.config.train_data import TrainData, needed
 from cedistill.data.collections import collection_files
 from cedistill.data.files import sha256
-from cedistill.data.references import run_path
+from cedistill.data.references import is_retriever, parse_retriever, retriever_files, run_path
 from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
 
 
@@ -50,8 +50,14 @@ def _dataset(reference: str) -> list[str]:
     return [_file(path) for path in collection_files(reference)]
 
 
-def _run(reference: str) -> str:
-    return reference if reference in ("bm25", "scoreddocs") else _file(run_path(reference))
+def _run(reference: str) -> Any:
+    if reference == "scoreddocs":
+        return reference
+    if not is_retriever(reference):
+        return _file(run_path(reference))
+    # A model that is a folder counts by its content, wherever it lies.
+    files = [_file(path) for path in retriever_files(reference)]
+    return [parse_retriever(reference)[0], *files] if files else reference
 
 
 def _file(path: Path) -> str:

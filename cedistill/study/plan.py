@@ -15,6 +15,7 @@ from cedistill.config.benchmark import Evaluation
 from cedistill.config.objective import Objective, load_objective
 from cedistill.config.toml import Strict, fill_in, read_toml, validated
 from cedistill.config.train_data import TrainData
+from cedistill.data.references import is_retriever, retriever_beside
 from cedistill.errors import InputError
 
 UNTRAINED = "untrained"
@@ -158,15 +159,19 @@ def _is_path(value: Any) -> bool:
 
 def _filled(table: dict[str, Any], path: Path) -> dict[str, Any]:
     references = ("dataset", "candidates", "teachers", "pairs", "lists")
-    return {key: _reference(value, path) if key in references else value for key, value in table.items()}
+    return {key: _reference(key, value, path) if key in references else value for key, value in table.items()}
 
 
-def _reference(value: Any, path: Path) -> Any:
+def _reference(key: str, value: Any, path: Path) -> Any:
     if isinstance(value, list):
-        return [_reference(one, path) for one in value]
+        return [_reference(key, one, path) for one in value]
     if not isinstance(value, str):
         return value
-    return fill_in(value, str(path)) if "${" in value else _beside(value, path)
+    if "${" in value:
+        return fill_in(value, str(path))
+    if key == "candidates" and is_retriever(value):
+        return retriever_beside(value, path.parent)
+    return _beside(value, path)
 
 
 def _beside(value: str, path: Path) -> str:
