@@ -24,9 +24,9 @@ Published = dict[str, dict[str, float]]
 class Evaluation(Strict):
     """A data set to re-rank: its reference, its candidates, how deep, and what to measure.
 
-    Candidates are a run, a first stage (``bm25``, ``bi-encoder:M``, ``sparse:M``), or ``scoreddocs`` for those that come
-    with the data set. ``group`` names data sets that count as one in a benchmark's mean; ``folds`` are references to the
-    parts of a cross-validation.
+    Candidates are a run, a first stage (``bm25``, ``bi-encoder:M``, ``sparse:M``), or ``scoreddocs`` for those that
+    come with the data set. ``group`` names data sets that count as one in a benchmark's mean; ``folds`` are references
+    to the parts of a cross-validation.
     """
 
     dataset: str

@@ -11,12 +11,11 @@ from cedistill.config.benchmark import load_benchmark
 from cedistill.data.collections import open_collection
 from cedistill.data.runs import ranked, read_run, top
 from cedistill.errors import InputError
-from cedistill.evaluation import first_stage
 from cedistill.evaluation.evaluate import evaluate
 from cedistill.evaluation.first_stage import candidates_of, first_stage_name
 from cedistill.model.backbones import load_backbone
 from cedistill.model.reranker import Reranker
-from cedistill.retrieval import bm25_index, encoders
+from cedistill.retrieval import bm25_index, encoders, first_stage
 from cedistill.study.identity import figures_identity
 from cedistill.study.plan import cells, load_study
 
