@@ -68,6 +68,7 @@ def train(
     backbone: Annotated[str, typer.Option(help="A name of `cedistill ls backbones`, a Hub id or a folder.")],
     objective: Annotated[str, typer.Option(help="A name of `cedistill ls objectives` or a TOML file.")],
     output: Annotated[Path, typer.Option(help="Folder of the model, new or empty.")],
+    source: Annotated[str | None, typer.Option(help="A name of `cedistill ls sources`; else the objective's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Own data set: PATH or PATH:SPLIT, or demo:train.")] = None,
     candidates: Annotated[str | None, typer.Option(help="Run whose documents the lists are drawn from.")] = None,
     teacher: Annotated[
@@ -101,7 +102,8 @@ def train(
         "training.learning_rate": learning_rate,
     }
     settings = [f"{key}={value}" for key, value in given.items() if value is not None] + (set_ or [])
-    data = TrainData(dataset=dataset, candidates=candidates, teachers=tuple(teacher or ()), pairs=pairs, lists=lists)
+    runs = {"candidates": candidates, "teachers": tuple(teacher or ())}
+    data = TrainData(source=source, dataset=dataset, **runs, pairs=pairs, lists=lists)
     with phases() as phase:
         done = run(
             backbone,
@@ -116,6 +118,7 @@ def train(
             workers=workers,
             command=_command(),
             progress=phase("training"),
+            report=phase,
         )
     if as_json:
         _print_json(done)
@@ -210,9 +213,7 @@ def evaluate(
         wanted = [one for name in benchmark or [] for one in load_benchmark(name).datasets]
     with phases() as phase:
         advance = phase("re-ranking pairs")
-        result = run(
-            model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, "")
-        )
+        result = run(model, wanted, output, precision=precision, progress=lambda done, total: advance(done, total, ""))
     if as_json:
         _print_json(result)
         return
