@@ -102,8 +102,8 @@ def train(
         "training.learning_rate": learning_rate,
     }
     settings = [f"{key}={value}" for key, value in given.items() if value is not None] + (set_ or [])
-    runs = {"candidates": candidates, "teachers": tuple(teacher or ())}
-    data = TrainData(source=source, dataset=dataset, **runs, pairs=pairs, lists=lists)
+    teachers = tuple(teacher or ())
+    data = TrainData(source=source, dataset=dataset, candidates=candidates, teachers=teachers, pairs=pairs, lists=lists)
     with phases() as phase:
         done = run(
             backbone,

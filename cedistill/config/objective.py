@@ -21,10 +21,14 @@ class Negatives(Strict):
     ``margin`` leaves out what the teacher scores above the positive or at most so much below it.
     """
 
-    from_rank: PositiveInt = Field(1, description="first rank they are drawn from")
-    to_rank: PositiveInt | None = Field(None, description="last rank they are drawn from; none is the whole depth")
-    over: Literal["uniform", "log-ranks"] = Field("uniform", description="the ranks they are drawn uniformly over")
-    margin: float | None = Field(None, ge=0, allow_inf_nan=False, description="in units of the teacher's score")
+    from_rank: PositiveInt = Field(default=1, description="first rank they are drawn from")
+    to_rank: PositiveInt | None = Field(
+        default=None, description="last rank they are drawn from; none is the whole depth"
+    )
+    over: Literal["uniform", "log-ranks"] = Field(
+        default="uniform", description="the ranks they are drawn uniformly over"
+    )
+    margin: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="in units of the teacher's score")
 
     @model_validator(mode="after")
     def _range(self) -> Negatives:

@@ -55,7 +55,7 @@ def _triples(name: str, docpairs: str, about: str) -> Source:
 
 
 def _scores(name: str, file: str, md5: str, about: str) -> Source:
-    where = SourceFile(f"{_TEACHERS}/files/{file}_cat_msmarcopassage_train_scores_ids.tsv", md5)
+    where = SourceFile(f"{_TEACHERS}/files/{file}_msmarcopassage_train_scores_ids.tsv", md5)
     return Source(name, f"{about} (Zenodo 4068216)", "scored-pairs", _TEACHERS, where, order="file")
 
 
@@ -64,15 +64,6 @@ def _ranking(name: str, file: str, md5: str, about: str) -> Source:
     return Source(
         name, f"{about} (Rank-DistiLLM, Zenodo 12528410)", "run", _RANK_DISTILLM, where, positives="retrieved"
     )
-
-
-def _ensemble() -> Source:
-    # This file's name departs from its sibling's: cat_ensemble, not ensemble_cat.
-    where = SourceFile(
-        f"{_TEACHERS}/files/bert_cat_ensemble_msmarcopassage_train_scores_ids.tsv", "4d99696386f96a7f1631076bcc53ac3c"
-    )
-    about = "scores of the BERT cross-encoder ensemble of Hofstätter et al., 39 780 704 pairs (Zenodo 4068216)"
-    return Source("msmarco-ensemble-scores", about, "scored-pairs", _TEACHERS, where, order="file")
 
 
 SOURCES = {
@@ -88,10 +79,15 @@ SOURCES = {
             "msmarco-passage/train/triples-v2",
             "the same, second version with the rows that the first lacks (qidpidtriples.train.full.2)",
         ),
-        _ensemble(),
+        _scores(
+            "msmarco-ensemble-scores",
+            "bert_cat_ensemble",
+            "4d99696386f96a7f1631076bcc53ac3c",
+            "scores of the BERT cross-encoder ensemble of Hofstätter et al., 39 780 704 pairs",
+        ),
         _scores(
             "msmarco-bertbase-scores",
-            "bertbase",
+            "bertbase_cat",
             "a2575af08a19b47c2041e67c9efcd917",
             "scores of their single BERT-base teacher",
         ),

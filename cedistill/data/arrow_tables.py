@@ -62,6 +62,15 @@ def made_once(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
+def checked_once(table: Path, inputs: Iterable[str], check: Callable[[], None]) -> None:
+    """Run ``check`` unless it has passed before for the same table and inputs (hashes)."""
+    key = hashlib.sha256("\n".join([table.stem, *inputs]).encode()).hexdigest()[:32]
+    note = cache_folder() / "tables" / f"checked-{key}"
+    if not note.exists():
+        check()
+        note.touch()
+
+
 def write_batches(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     """Write record batches as an arrow file. Raises UnfitError when one has another schema than the first."""
     following = iter(batches)

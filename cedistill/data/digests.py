@@ -17,10 +17,13 @@ def file_digest(path: str | Path, algorithm: str = "sha256") -> str:
     Of files from 16 MiB the hash is kept in the cache, under the file's path, size and time of change.
 
     Args:
-        path: the file.
+        path: the file; or a folder, whose hash is that of the hashes of its files.
         algorithm: a name that hashlib knows.
     """
     path = Path(path)
+    if path.is_dir():
+        hashes = [f"{one.name} {file_digest(one, algorithm)}" for one in sorted(path.iterdir()) if one.is_file()]
+        return hashlib.new(algorithm, "\n".join(hashes).encode()).hexdigest()
     stat = path.stat()
     if stat.st_size < _REMEMBERED_FROM:
         return _hashed(path, algorithm)

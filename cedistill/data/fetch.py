@@ -20,7 +20,7 @@ from cedistill.errors import InputError
 Advance = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and a few words."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _SECONDS = 30  # without a byte
 
 
@@ -88,8 +88,8 @@ def _download(file: SourceFile, path: Path, by_hand: str, progress: Advance | No
         pooch.retrieve(file.url, f"md5:{file.md5}", fname=path.name, path=path.parent, downloader=download)
     except requests.RequestException as error:
         raise InputError(
-            f"{file.url}: expected to download it (md5 {file.md5}), found: {_cause(error)}; check the network and try "
-            f"again (what has come is kept), or {by_hand}"
+            f"{file.url}: expected to download it (md5 {file.md5}), found: {cause_of(error)}; check the network and "
+            f"try again (what has come is kept), or {by_hand}"
         ) from None
     except ValueError as error:
         found = re.search(r"got ([0-9a-f]{32})", str(error))
@@ -116,14 +116,14 @@ def _receive(url: str, partial: Path, progress: Advance | None) -> None:
         with partial.open("ab" if have else "wb") as sink:
             for chunk in answer.iter_content(_CHUNK):
                 sink.write(chunk)
-                have += len(chunk)
-                if progress:
+                before, have = have, have + len(chunk)
+                if progress and (before >> 20 < have >> 20 or have == total):
                     progress(have >> 20, max(have, total) >> 20, "MiB")
     if have < total:
         raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
 
 
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """Return what went wrong at the bottom of a chain of wrapped errors, as one line."""
     text = str(error)
     bottom = re.search(r"(\[Errno -?\d+\] [^'\")]+|(?:[\w ]+ )?timed out)", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cedistill.cache import cache_folder
 from cedistill.data.arrow_tables import (
     UnfitError,
     check_plain,
+    checked_once,
     compact,
     csv_blocks,
     made_once,
@@ -91,16 +90,15 @@ def check_pair_texts(table: PairTable, path: Path, collection: Collection, input
     Raises:
         InputError: an id has no text; the error names the first line with one.
     """
-    key = hashlib.sha256("\n".join([table.path.stem, *inputs]).encode()).hexdigest()[:32]
-    note = cache_folder() / "tables" / f"texts-{key}"
-    if note.exists():
-        return
+    checked_once(table.path, inputs, lambda: _check_texts(table, path, collection))
+
+
+def _check_texts(table: PairTable, path: Path, collection: Collection) -> None:
     documents = itertools.chain.from_iterable(_distinct(table, name) for name in _IDS[1:])
     if not all(one in collection.queries for one in _distinct(table, "query")) or not all(
         one in collection.documents for one in documents
     ):
         raise _without_text(path, collection)
-    note.touch()
 
 
 def _distinct(table: PairTable, name: str) -> Iterator[str]:

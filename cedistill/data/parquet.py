@@ -21,23 +21,30 @@ _NAMES = {
 
 
 def is_parquet(path: Path) -> bool:
-    """Return whether a file is parquet, told by its content."""
+    """Return whether a path is a parquet file, told by its content, or a folder of such files."""
+    if path.is_dir():
+        return any(path.glob("*.parquet"))
     with path.open("rb") as stream:
         return stream.read(4) == b"PAR1"
 
 
 def parquet_blocks(path: Path, progress: Advance | None) -> Iterator[pa.Table]:
-    """Yield the rows of a parquet file in blocks as a table of query, document (strings) and score (float64).
+    """Yield the rows of parquet files in blocks as a table of query, document (strings) and score (float64).
 
     Without scores, documents get falling ones by their rank, or by their order in the file.
 
     Args:
-        path: one file.
+        path: one file, or a folder of several, which are read in the order of their names.
         progress: told of the rows that were read.
 
     Raises:
         InputError: it has no column of query ids or none of document ids, or a score that is not finite.
     """
+    for file in sorted(path.glob("*.parquet")) if path.is_dir() else [path]:
+        yield from _file_blocks(file, progress)
+
+
+def _file_blocks(path: Path, progress: Advance | None) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:

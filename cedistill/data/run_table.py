@@ -24,6 +24,7 @@ from cedistill.data.fetch import Advance
 from cedistill.data.parquet import is_parquet, parquet_blocks
 from cedistill.data.qrels import Qrels
 from cedistill.data.runs import ranked, read_run
+from cedistill.errors import InputError
 
 _VERSION = 1
 _COLUMNS = ["query", "iteration", "document", "rank", "score", "tag"]
@@ -83,7 +84,7 @@ def run_table_path(path: Path, progress: Advance | None = None) -> Path:
     """Return the table of a run file, or of parquet files, made once per content.
 
     Args:
-        path: a TREC run, optionally gzip-compressed; or a parquet file.
+        path: a TREC run, optionally gzip-compressed; or a parquet file, or a folder of them.
         progress: told of the MiB that were read.
 
     Raises:
@@ -104,10 +105,13 @@ def _write(path: Path, target: Path, progress: Advance | None) -> None:
         try:
             write_batches(target, (_stored(block, numbered) for block in _whole_queries(_rows(path, progress))))
         except UnfitError:
-            if is_parquet(path) and not numbered:
-                raise
             continue
         return
+    if is_parquet(path):
+        raise InputError(
+            f"{path}: expected the rows of a query together, each document once, and ids without white space, found "
+            "others; sort it by query and drop what is double"
+        )
     write_batches(target, _slow_blocks(path))
 
 
