@@ -24,7 +24,9 @@ def _random_run(names, documents, seed=0):
 
 
 def _write_unsorted(path, run, separator="\t"):
-    lines = [separator.join([q, "Q0", d, "1", repr(score), "x"]) for q, scores in run.items() for d, score in scores.items()]
+    lines = [
+        separator.join([q, "Q0", d, "1", repr(score), "x"]) for q, scores in run.items() for d, score in scores.items()
+    ]
     path.write_text("\n".join(lines) + "\n")
 
 
