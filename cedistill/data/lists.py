@@ -26,7 +26,7 @@ from cedistill.errors import InputError, shown
 logger = logging.getLogger(__name__)
 
 _ORDER, _DRAW = 1, 2  # two independent streams of random numbers
-_KEPT_FROM = 50_000  # pools, from which on the entries are kept in the cache: to find them takes longer than seconds
+_KEPT_FROM = 10_000  # pools, from which on the entries are kept in the cache: to find them takes longer than seconds
 
 
 class TrainingList(NamedTuple):

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cedistill.config.train_data import TrainData
-from cedistill.data.collections import check_texts, open_collection, require_labels
+from cedistill.data.collections import Collection, check_texts, open_collection, require_labels
 from cedistill.data.digests import file_digest
 from cedistill.data.fetch import Advance
 from cedistill.data.pair_table import check_pair_texts, pair_table
 from cedistill.data.pairs import read_pairs
 from cedistill.data.pool import Input, Pool, Pools, mapped_pools, pools_key
-from cedistill.data.qrels import Qrels
 from cedistill.data.references import run_path
 from cedistill.data.runs import Run, ranked, read_run
 from cedistill.data.source_pools import source_pools
@@ -56,52 +55,60 @@ def load_pools(
     if data.lists is not None:
         return _from_text_lists(Path(data.lists))
     collection = open_collection(data.dataset or "")
-    if labels and data.pairs is None:
+    if data.pairs is None:
+        return _drawn_from_runs(data, collection, labels, positives)
+    path = Path(data.pairs)
+    if next(read_pairs(path)).negative_id is None:
+        return _drawn_for_pairs(path, data.candidates, collection)
+    table = pair_table(path, report(f"reading {path.name}") if report else None)
+    texts = _inputs("dataset", collection.files)
+    check_pair_texts(table, path, collection, [one.sha256 for one in texts])
+    inputs = [*texts, *_inputs("pairs", [path])]
+    return Pools(table, collection.queries, collection.documents, inputs, pools_key(inputs))
+
+
+def _drawn_from_runs(data: TrainData, collection: Collection, labels: bool, positives: str) -> Pools:
+    if labels:
         require_labels(collection)
-    files = [("dataset", path) for path in collection.files]
-    files += [("candidates", run_path(data.candidates))] if data.candidates else []
-    files += [("pairs", Path(data.pairs))] if data.pairs else [("teacher", run_path(one)) for one in data.teachers]
-    if data.pairs is not None and next(read_pairs(data.pairs)).negative_id is not None:
-        advance = report(f"reading {Path(data.pairs).name}") if report else None
-        table = pair_table(Path(data.pairs), advance)
-        inputs = _inputs(files)
-        check_pair_texts(table, Path(data.pairs), collection, [one.sha256 for one in inputs if one.role == "dataset"])
-        return Pools(table, collection.queries, collection.documents, inputs, pools_key(inputs))
-    inputs = _inputs(files)
-    candidates_path = run_path(data.candidates) if data.candidates else None
-    candidates = read_run(candidates_path) if candidates_path else None
-    if candidates is not None and candidates_path is not None:
-        check_texts(candidates, candidates_path, collection)
-    if data.pairs is not None:
-        pools = _from_pairs(Path(data.pairs), collection.queries, collection.documents, candidates)
-    else:
-        teachers = [read_run(run_path(one)) for one in data.teachers]
-        if candidates is None:
-            for one, teacher in zip(data.teachers, teachers, strict=True):
-                check_texts(teacher, run_path(one), collection)
-        judged = labels, positives == "judged"
-        pools = _from_runs(candidates, teachers, collection.qrels, judged, collection.documents)
+    teacher_paths = [run_path(one) for one in data.teachers]
+    candidates_paths = [run_path(data.candidates)] if data.candidates else []
+    inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", candidates_paths)]
+    inputs += _inputs("teacher", teacher_paths)
+    runs = [_with_texts(path, collection) for path in candidates_paths]
+    teachers = [read_run(path) if runs else _with_texts(path, collection) for path in teacher_paths]
+    join = labels and positives == "judged"
+    pools = _from_runs(runs[0] if runs else None, teachers, collection, labels, join)
     key = pools_key(inputs, str(labels), positives)
-    first_rank = 1 if data.pairs is None else 0
-    return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key, first_rank)
+    return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key)
 
 
-def _inputs(files: list[tuple[str, Path]]) -> list[Input]:
+def _drawn_for_pairs(path: Path, candidates: str | None, collection: Collection) -> Pools:
+    paths = [run_path(candidates)] if candidates else []
+    inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", paths), *_inputs("pairs", [path])]
+    runs = [_with_texts(one, collection) for one in paths]
+    pools = _from_pairs(path, collection.queries, collection.documents, runs[0] if runs else {})
+    key = pools_key(inputs)
+    return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key, first_rank=0)
+
+
+def _with_texts(path: Path, collection: Collection) -> Run:
+    run = read_run(path)
+    check_texts(run, path, collection)
+    return run
+
+
+def _inputs(role: str, paths: Iterable[Path]) -> list[Input]:
     try:
-        return [Input(role, path.name, file_digest(path)) for role, path in files]
+        return [Input(role, path.name, file_digest(path)) for path in paths]
     except OSError as error:
         raise InputError(f"{error.filename}: expected a file, found: {error.strerror}; check the path") from None
 
 
 def _from_runs(
-    candidates: Run | None,
-    teachers: list[Run],
-    qrels: Qrels | None,
-    judged_join: tuple[bool, bool],
-    documents: Mapping[str, str],
+    candidates: Run | None, teachers: list[Run], collection: Collection, labels: bool, join: bool
 ) -> Iterator[Pool]:
-    labels, join = judged_join
     offered = [candidates] if candidates is not None else teachers
+    qrels = collection.qrels
     query_ids = list(dict.fromkeys(query_id for run in offered for query_id in run)) or list(qrels or {})
     lost = 0
     for query_id in query_ids:
@@ -109,12 +116,11 @@ def _from_runs(
         if qrels is not None and not judged:
             continue  # a query of another split: learning from it would leak
         ids = ranked(candidates.get(query_id, {})) if candidates is not None else _by_mean_rank(teachers, query_id)
-        if labels:
+        if join or (labels and not offered):
             present = set(ids)
             more = [one for one, grade in judged.items() if one not in present and (grade > 0 or not offered)]
-            more = more if join or not offered else []
-            ids += [one for one in more if one in documents]
-            lost += sum(one not in documents for one in more)
+            ids += [one for one in more if one in collection.documents]
+            lost += sum(one not in collection.documents for one in more)
         grades = [float(judged.get(one, NAN)) for one in ids] if qrels is not None else []
         yield Pool(query_id, ids, grades, [[run.get(query_id, {}).get(one, NAN) for one in ids] for run in teachers])
     if lost:
@@ -130,11 +136,11 @@ def _by_mean_rank(teachers: list[Run], query_id: str) -> list[str]:
 
 
 def _from_pairs(
-    path: Path, queries: Mapping[str, str], documents: Mapping[str, str], candidates: Run | None
+    path: Path, queries: Mapping[str, str], documents: Mapping[str, str], candidates: Run
 ) -> Iterator[Pool]:
     """Yield the pools of a file of two columns: the relevant document, then the candidates but for it."""
     for line, pair in enumerate(read_pairs(path), start=1):
-        others = [one for one in ranked((candidates or {}).get(pair.query_id, {})) if one != pair.positive_id]
+        others = [one for one in ranked(candidates.get(pair.query_id, {})) if one != pair.positive_id]
         ids = [pair.positive_id, *others]
         if pair.query_id not in queries:
             raise InputError(
@@ -164,6 +170,6 @@ def _from_text_lists(path: Path) -> Pools:
         Pool(query, ids, labels, [scores.get(name, [NAN] * len(ids)) for name in teachers])
         for query, ids, labels, scores in pools
     )
-    inputs = _inputs([("lists", path)])
+    inputs = _inputs("lists", [path])
     key = pools_key(inputs)
     return Pools(mapped_pools(key, rows), queries, documents, inputs, key)
