@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -45,20 +44,21 @@ def made_once(path: Path, write: Callable[[Path], None]) -> Path:
     """
     if path.exists():
         return path
-    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial = path.with_suffix(".partial")  # one name, so that what a killed process left is overwritten
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path):
             if not path.exists():
-                write(partial)
-                partial.replace(path)
+                try:
+                    write(partial)
+                    partial.replace(path)
+                finally:
+                    partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"{path}: expected room and leave to write this table, found: {error.strerror or error}; "
             "free some, or set CEDISTILL_CACHE to another folder"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,4 +1,5 @@
 import gzip
+import os
 import pickle
 import subprocess
 import sys
@@ -142,3 +143,29 @@ def test_a_million_lines_take_little_memory_and_the_second_start_seconds(tiny, t
     assert first[0] == second[0] == 1_000_000
     assert first[1] < 1000 and second[1] < 600  # the imports of torch and datasets are most of it
     assert second[2] < 5
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path, monkeypatch):
+    monkeypatch.setenv("CEDISTILL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "a.tsv").write_text(FIVE)
+    path = pair_table.pair_table(tmp_path / "a.tsv").path
+    whole = path.read_bytes()
+    path.rename(path.with_suffix(".partial"))
+    path.with_suffix(".partial").write_bytes(whole[:100])
+    assert pair_table.pair_table(tmp_path / "a.tsv").path.read_bytes() == whole
+    assert not path.with_suffix(".partial").exists()
+
+
+def test_no_room_for_the_table(tmp_path):
+    (tmp_path / "a.tsv").write_text("".join(f"{i}\t{i}\t{i}\n" for i in range(100_000)))
+    code = (
+        "import sys, signal, resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from pathlib import Path\nfrom cedistill.data.pair_table import pair_table\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n"
+        "try:\n    pair_table(Path(sys.argv[1]))\nexcept ValueError as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, "CEDISTILL_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", code, str(tmp_path / "a.tsv")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout.count("\n") == 1 and "free some, or set CEDISTILL_CACHE" in done.stdout, done.stderr
+    assert [path.suffix for path in (tmp_path / "cache" / "tables").iterdir()] == [".lock"]
