@@ -33,7 +33,7 @@ def sources_folder() -> Path:
 def fetch(file: SourceFile, progress: Advance | None = None) -> Path:
     """Return a file of a source, downloaded to :func:`sources_folder` if it is not there yet.
 
-    A half download lies beside as ``NAME.partial`` and is gone on with where the server allows it.
+    A half download lies beside in the folder ``NAME.part`` and is gone on with where the server allows it.
 
     Args:
         file: its address and MD5.
@@ -77,15 +77,16 @@ def _download(file: SourceFile, path: Path, by_hand: str, progress: Advance | No
     import pooch
     import requests
 
-    partial = path.with_name(f"{path.name}.partial")
+    folder = path.with_name(f"{path.name}.part")
+    partial = _left(folder)
 
     def download(url: str, output_file: str, _: Any) -> None:
         _receive(url, partial, progress)
-        shutil.move(partial, output_file)
+        partial.replace(output_file)
 
     pooch.get_logger().setLevel(logging.WARNING)
     try:
-        pooch.retrieve(file.url, f"md5:{file.md5}", fname=path.name, path=path.parent, downloader=download)
+        pooch.retrieve(file.url, f"md5:{file.md5}", fname=path.name, path=folder, downloader=download)
     except requests.RequestException as error:
         raise InputError(
             f"{file.url}: expected to download it (md5 {file.md5}), found: {cause_of(error)}; check the network and "
@@ -95,10 +96,25 @@ def _download(file: SourceFile, path: Path, by_hand: str, progress: Advance | No
         found = re.search(r"got ([0-9a-f]{32})", str(error))
         if not found:
             raise
+        shutil.rmtree(folder)
         raise InputError(
             f"{file.url}: expected md5 {file.md5}, found md5 {found[1]}; the download is removed: try again, "
             f"or {by_hand}"
         ) from None
+    (folder / path.name).replace(path)
+    shutil.rmtree(folder)
+
+
+def _left(folder: Path) -> Path:
+    """Return where the half download lies: all in ``folder`` are leftovers, and the longest has come the furthest."""
+    folder.mkdir(exist_ok=True)
+    partial = folder / "partial"
+    files = sorted(folder.iterdir(), key=lambda one: one.stat().st_size)
+    for one in files[:-1]:
+        one.unlink()
+    for one in files[-1:]:
+        one.replace(partial)
+    return partial
 
 
 def _receive(url: str, partial: Path, progress: Advance | None) -> None:

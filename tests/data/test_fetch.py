@@ -73,7 +73,7 @@ def test_downloaded_once_and_told(server, folder):
 def test_a_half_download_is_gone_on_with(server, folder):
     server.cut = 2_000_000
     assert "check the network and try again" in _error(_file(server))
-    half = (folder / "scores.tsv.partial").read_bytes()
+    half = (folder / "scores.tsv.part" / "partial").read_bytes()
     assert 1_900_000 < len(half) <= 2_000_000 and not (folder / "scores.tsv").exists()
     server.cut = None
     assert fetch(_file(server)).read_bytes() == CONTENT and server.starts == [0, len(half)]
@@ -81,16 +81,18 @@ def test_a_half_download_is_gone_on_with(server, folder):
 
 
 def test_a_server_without_ranges_starts_again(server, folder):
-    folder.mkdir()
-    (folder / "scores.tsv.partial").write_bytes(b"x" * 5000)
+    (folder / "scores.tsv.part").mkdir(parents=True)
+    (folder / "scores.tsv.part" / "partial").write_bytes(b"x" * 5000)
     server.ranges = False
     assert fetch(_file(server)).read_bytes() == CONTENT
 
 
-def test_a_whole_download_that_was_not_yet_moved(server, folder):
-    folder.mkdir()
-    (folder / "scores.tsv.partial").write_bytes(CONTENT)
+def test_a_whole_download_whose_checksum_was_not_yet_looked_at(server, folder):
+    (folder / "scores.tsv.part").mkdir(parents=True)
+    (folder / "scores.tsv.part" / "tmp_0").write_bytes(CONTENT)
+    (folder / "scores.tsv.part" / "partial").write_bytes(CONTENT[:10])
     assert fetch(_file(server)).read_bytes() == CONTENT and server.starts == [len(CONTENT)]
+    assert sorted(path.name for path in folder.iterdir()) == ["scores.tsv", "scores.tsv.lock"]
 
 
 def test_a_wrong_checksum_names_both_and_leaves_nothing(server, folder):
@@ -102,8 +104,8 @@ def test_a_wrong_checksum_names_both_and_leaves_nothing(server, folder):
 
 
 def test_a_damaged_half_download_is_found_by_the_checksum_and_not_kept(server, folder):
-    folder.mkdir()
-    (folder / "scores.tsv.partial").write_bytes(b"x" * 5000)
+    (folder / "scores.tsv.part").mkdir(parents=True)
+    (folder / "scores.tsv.part" / "partial").write_bytes(b"x" * 5000)
     assert "expected md5" in _error(_file(server))
     assert fetch(_file(server)).read_bytes() == CONTENT
 
