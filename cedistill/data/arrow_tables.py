@@ -101,9 +101,9 @@ def csv_blocks(path: Path, names: list[str], numbers: set[str], progress: Advanc
         UnfitError: rows of other widths, blank lines, a number that is none, bytes that are no UTF-8, a damaged file.
     """
     size = path.stat().st_size
-    with path.open("rb") as raw:
-        head = raw.peek(2)[:2]
-        source = pa.CompressedInputStream(raw, "gzip") if head == _GZIP else raw
+    # Arrow's own file: its threads must not touch a Python object while the interpreter shuts down.
+    with pa.OSFile(str(path)) as raw:
+        source = pa.CompressedInputStream(raw, "gzip") if raw.read_at(2, 0) == _GZIP else raw
         options = {
             "read_options": pc_csv.ReadOptions(column_names=names, block_size=_BLOCK),
             "parse_options": pc_csv.ParseOptions(

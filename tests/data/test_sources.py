@@ -223,3 +223,26 @@ def test_sources_are_listed():
     rows = {row["name"]: row for row in listing("sources")}
     assert rows["rank-distillm-colbert"]["kind"] == "run" and set(rows) == set(SOURCES)
     assert find_source("msmarco-triples").docpairs == "msmarco-passage/train"
+
+
+def test_a_study_names_a_source(tiny, tmp_path, put):
+    from cedistill.study.identity import training_identity
+    from cedistill.study.plan import cells, load_study
+
+    put("msmarco-ensemble-scores", "1\t0\tq0\td0\td1\n")
+    path = tmp_path / "study.toml"
+    text = (
+        'title = "s"\nbackbones = ["bert-base"]\nobjectives = ["margin-mse"]\n{train}\n[[evaluate]]\n'
+        f'dataset = "{tiny}"\ncandidates = "bm25"\n'
+    )
+
+    def identity(train):
+        path.write_text(text.replace("{train}", train))
+        study, _ = load_study(path)
+        return study.train.source, training_identity(study, cells(study)[0])
+
+    source, named = identity('[train]\nsource = "msmarco-ensemble-scores"')
+    assert source == "msmarco-ensemble-scores" and identity("") == (None, named)  # it is the objective's own
+    assert identity('[train]\nsource = "msmarco-bertbase-scores"')[1] != named
+    with pytest.raises(InputError, match=r"unknown key 'train\.sources'; did you mean 'train\.source'"):
+        identity('[train]\nsources = "a"')
