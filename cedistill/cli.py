@@ -72,6 +72,7 @@ def train(
     backbone: Annotated[str, typer.Option(help="A name of `cedistill ls backbones`, a Hub id or a folder.")],
     objective: Annotated[str, typer.Option(help="A name of `cedistill ls objectives` or a TOML file.")],
     output: Annotated[Path, typer.Option(help="Folder of the model, new or empty.")],
+    source: Annotated[str | None, typer.Option(help="A name of `cedistill ls sources`; else the objective's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Own data set: PATH or PATH:SPLIT, or demo:train.")] = None,
     candidates: Annotated[str | None, typer.Option(help="Run whose documents the lists are drawn from.")] = None,
     teacher: Annotated[
@@ -105,7 +106,8 @@ def train(
         "training.learning_rate": learning_rate,
     }
     settings = [f"{key}={value}" for key, value in given.items() if value is not None] + (set_ or [])
-    data = TrainData(dataset=dataset, candidates=candidates, teachers=tuple(teacher or ()), pairs=pairs, lists=lists)
+    teachers = tuple(teacher or ())
+    data = TrainData(source=source, dataset=dataset, candidates=candidates, teachers=teachers, pairs=pairs, lists=lists)
     with phases() as phase:
         done = run(
             backbone,
@@ -120,6 +122,7 @@ def train(
             workers=workers,
             command=_command(),
             progress=phase("training"),
+            report=phase,
         )
     if as_json:
         _print_json(done)

@@ -58,9 +58,9 @@ def _benchmarks() -> list[dict[str, str]]:
 
 
 def _sources() -> list[dict[str, str]]:
-    from cedistill.config.train_data import SOURCES
+    from cedistill.config.sources import SOURCES
 
-    return [{"name": name, "about": about} for name, about in SOURCES.items()]
+    return [{"name": one.name, "about": one.about, "kind": one.kind, "record": one.record} for one in SOURCES.values()]
 
 
 def _studies() -> list[dict[str, str]]:

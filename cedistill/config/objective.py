@@ -15,14 +15,48 @@ Need = Literal["labels", "teacher-scores", "teacher-ranking"]
 Kind = Literal["pairs", "positive-and-negatives", "ranking"]
 
 
+class Negatives(Strict):
+    """Which of a query's candidates serve as its negatives. They are drawn without replacement.
+
+    ``margin`` leaves out what the teacher scores above the positive or at most so much below it.
+    """
+
+    from_rank: PositiveInt = Field(default=1, description="first rank they are drawn from")
+    to_rank: PositiveInt | None = Field(
+        default=None, description="last rank they are drawn from; none is the whole depth"
+    )
+    over: Literal["uniform", "log-ranks"] = Field(
+        default="uniform", description="the ranks they are drawn uniformly over"
+    )
+    margin: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="in units of the teacher's score")
+
+    @model_validator(mode="after")
+    def _range(self) -> Negatives:
+        if self.to_rank is not None and self.to_rank < self.from_rank:
+            raise ValueError(
+                f"to_rank: expected {self.from_rank} (from_rank) or more, found {self.to_rank}; change one"
+            )
+        return self
+
+
 class Lists(Strict):
-    """What one training list is made of."""
+    """What one training list is made of.
+
+    ``order``, ``shuffle_seed`` and ``positives`` are those of the training source where nothing is said, and with own
+    data ``shuffled``, the seed of the run and ``judged``.
+    """
 
     kind: Kind
     needs: tuple[Need, ...] = Field(min_length=1)
     size: int = Field(ge=2, description="documents of a list, at most")
     source: str | None = Field(None, description="the study's training data for this objective, by name")
     relevant_grade: PositiveInt = Field(1, description="grade from which a judged document counts as relevant")
+    order: Literal["shuffled", "file"] | None = Field(None, description="in which lists are visited, round after round")
+    shuffle_seed: int | None = Field(None, ge=0, description="of the order, in place of the run's seed")
+    positives: Literal["judged", "retrieved"] | None = Field(
+        None, description="all judged relevant documents, or those of them that are among the candidates"
+    )
+    negatives: Negatives = Negatives()
 
     @property
     def teacher(self) -> bool:
@@ -37,6 +71,11 @@ class Lists(Strict):
             )
         if self.kind == "positive-and-negatives" and "labels" not in self.needs:
             raise ValueError("needs: expected 'labels' for lists of kind 'positive-and-negatives', found none; add it")
+        if self.negatives != Negatives() and "labels" not in self.needs:
+            raise ValueError(
+                "negatives: expected 'labels' in needs, which tell negatives from positives, found none; add it "
+                "or drop the table"
+            )
         return self
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from cedistill.config.objective import Objective
+from cedistill.config.objective import Negatives, Objective
+from cedistill.config.sources import find_source
 from cedistill.config.toml import Strict
 from cedistill.errors import InputError
-
-SOURCES = {
-    "msmarco-triples": "MS MARCO passage training triples (qidpidtriples.train.full.2): query, positive, negative",
-    "msmarco-ensemble-scores": "scores of the BERT cross-encoder ensemble of Hofstätter et al. (Zenodo 4068216)",
-    "msmarco-bertbase-scores": "scores of their single BERT-base teacher (Zenodo 4068216)",
-    "rank-distillm-colbert": "ColBERTv2 top 500 of the judged training queries (Rank-DistiLLM, Zenodo 12528410)",
-    "rank-distillm-bm25": "BM25 candidates of the judged training queries (Rank-DistiLLM, Zenodo 12528410)",
-    "rank-distillm-rankzephyr-10": "RankZephyr, 10 000 queries to depth 10 (Rank-DistiLLM, Zenodo 12528410)",
-    "rank-distillm-rankzephyr-50": "RankZephyr, 10 000 queries to depth 50 (Rank-DistiLLM, Zenodo 12528410)",
-    "rank-distillm-rankzephyr-100": "RankZephyr, 10 000 queries to depth 100 (Rank-DistiLLM, Zenodo 12528410)",
-}
 
 
 class TrainData(Strict):
     """References to the data of a training run; what an objective does not need of it stays unread.
 
     ``dataset`` is a data set reference; ``candidates`` and ``teachers`` are runs; ``pairs`` and ``lists`` are files.
+    ``source`` is a training source of the study by name, whose texts are MS MARCO's unless a ``dataset`` is given.
     """
+
+    source: str | None = None
 
     dataset: str | None = None
     candidates: str | None = None
@@ -31,23 +24,40 @@ class TrainData(Strict):
     lists: str | None = None
 
 
+def bound(objective: Objective, data: TrainData) -> tuple[Objective, TrainData]:
+    """Return ``objective`` and ``data`` with all that follows from the training source put in.
+
+    Without any data an objective takes its own source; how the study read a source holds where the objective's lists
+    leave it open. Raises InputError for an unknown source.
+    """
+    if data == TrainData() and objective.lists.source is not None:
+        data = TrainData(source=objective.lists.source)
+    if data.source is None:
+        return objective, data
+    source, lists = find_source(data.source), objective.lists
+    details = {key: getattr(source, key) for key in ("order", "shuffle_seed", "positives")}
+    details = {key: value for key, value in details.items() if getattr(lists, key) is None}
+    return objective.model_copy(update={"lists": lists.model_copy(update=details)}), data
+
+
 def needed(objective: Objective, data: TrainData) -> TrainData:
     """Return the part of ``data`` that ``objective`` reads: teachers only for their scores, or as candidates."""
-    if objective.lists.teacher or data.candidates is None:
+    if objective.lists.teacher or objective.lists.negatives.margin is not None or data.candidates is None:
         return data
     return data.model_copy(update={"teachers": ()})
 
 
 def check_provides(objective: Objective, data: TrainData) -> None:
     """Refuse data that cannot give what ``objective`` needs, before anything is loaded. Raises InputError."""
+    objective, data = bound(objective, data)
     if data == TrainData():
-        source = objective.lists.source
-        what = f" ({SOURCES[source]})" if source in SOURCES else ""
         raise InputError(
-            f"objective {objective.title!r} needs training data: its own source {source!r}{what} is not fetched "
-            f"by this version; download it and give --dataset with --pairs, --candidates or --teacher, or give --lists"
+            f"objective {objective.title!r} needs training data, found none; give --dataset with --pairs, --candidates "
+            "or --teacher, or give --lists, or --source"
         )
-    if data.lists is not None:
+    if data.source is not None:
+        _check_source(objective, data)
+    elif data.lists is not None:
         _check_lists(objective, data)
     elif data.dataset is None:
         raise InputError("expected --dataset, found only ids without texts; give the data set that holds them")
@@ -57,11 +67,45 @@ def check_provides(objective: Objective, data: TrainData) -> None:
         _check_dataset(objective, data)
 
 
+def _check_source(objective: Objective, data: TrainData) -> None:
+    source, lists = find_source(data.source or ""), objective.lists
+    others = [name for name in ("candidates", "teachers", "pairs", "lists") if getattr(data, name)]
+    if others:
+        raise InputError(
+            f"expected --source alone or with --dataset, found it with {', '.join(others)}; "
+            "drop one of the two, or give the source's own file with --pairs or --candidates"
+        )
+    if source.kind != "run":
+        if lists.kind != "pairs":
+            cure = "take a source of runs, such as rank-distillm-colbert"
+            raise _lacks(objective, f"lists of kind {lists.kind!r}", f"the pairs of {source.name}", cure)
+        if lists.teacher and source.kind == "triples":
+            cure = "take msmarco-ensemble-scores"
+            raise _lacks(objective, "teacher-scores", f"{source.name} without scores", cure)
+        _check_no_draw(objective, source.name)
+    elif "labels" in lists.needs and data.dataset is not None:
+        from cedistill.data.collections import require_labels
+
+        require_labels(data.dataset)
+
+
+def _check_no_draw(objective: Objective, pairs: str) -> None:
+    if objective.lists.negatives != Negatives():
+        raise _lacks(
+            objective,
+            "candidates to draw its negatives from (lists.negatives)",
+            f"{pairs}, whose negatives are given",
+            "drop lists.negatives, or give --candidates RUN",
+        )
+
+
 def _check_dataset(objective: Objective, data: TrainData) -> None:
     if objective.lists.teacher and not data.teachers:
         raise _lacks(
             objective, " and ".join(objective.lists.needs), f"{data.dataset} without --teacher", "give --teacher RUN"
         )
+    if objective.lists.negatives.margin is not None and not data.teachers:
+        raise _lacks(objective, "a teacher for lists.negatives.margin", f"{data.dataset} without --teacher", "give one")
     if "labels" in objective.lists.needs:
         from cedistill.data.collections import check_labels
 
@@ -87,6 +131,11 @@ def _check_pairs(objective: Objective, data: TrainData) -> None:
         )
     if first.negative_id is None and data.candidates is None:
         raise _lacks(objective, "negatives", f"{data.pairs} of two columns", "give --candidates RUN to draw them from")
+    if first.negative_id is not None:
+        _check_no_draw(objective, data.pairs or "")
+    elif objective.lists.negatives.margin is not None:
+        cure = "drop lists.negatives.margin, or give --teacher with labels in the data set in place of --pairs"
+        raise _lacks(objective, "a teacher for lists.negatives.margin", f"{data.pairs} without scores", cure)
 
 
 def _check_lists(objective: Objective, data: TrainData) -> None:
@@ -102,6 +151,9 @@ def _check_lists(objective: Objective, data: TrainData) -> None:
         raise _lacks(
             objective, "teacher-scores", f"{data.lists} without 'scores'", 'add "scores": {TEACHER: [...]} to each line'
         )
+    if objective.lists.negatives.margin is not None and not first.scores:
+        cure = 'add "scores": {TEACHER: [...]} to each line'
+        raise _lacks(objective, "a teacher for lists.negatives.margin", f"{data.lists} without 'scores'", cure)
     if "labels" in objective.lists.needs and first.labels is None:
         raise _lacks(objective, "labels", f"{data.lists} without 'labels'", 'add "labels": [...] to each line')
 

@@ -6,18 +6,27 @@ lists.
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from cedistill.cache import cache_folder
 from cedistill.config.objective import Lists
+from cedistill.data.arrow_tables import made_once
+from cedistill.data.draws import Candidates, draw, negatives_of
+from cedistill.data.order import Order
+from cedistill.data.pair_table import PairTable
 from cedistill.data.pools import Pools
-from cedistill.errors import InputError
+from cedistill.errors import InputError, shown
 
 logger = logging.getLogger(__name__)
 
 _ORDER, _DRAW = 1, 2  # two independent streams of random numbers
+_KEPT_FROM = 10_000  # pools, from which on the entries are kept in the cache: to find them takes longer than seconds
 
 
 class TrainingList(NamedTuple):
@@ -31,19 +40,21 @@ class TrainingList(NamedTuple):
 class TrainingLists:
     """The ``count`` lists of a training run, by number: a map-style data set for a loader.
 
-    Every entry (a relevant document with its negatives, or a query with its teacher's scores) is visited once before
-    any is visited again; documents are drawn anew at each visit.
+    Every entry (a relevant document with its negatives, a query with its teacher's scores, or a line of a file of
+    pairs) is visited once before any is visited again, in an order drawn anew each time or in that of the file;
+    negatives are drawn anew at each visit.
     """
 
     def __init__(self, pools: Pools, lists: Lists, seed: int, count: int) -> None:
-        """Scan the pools for usable entries. Raises InputError when there is none."""
+        """Scan the pools for usable entries (pairs are taken as they are). Raises InputError when there is none."""
         self.pools, self.lists, self.seed, self.count = pools, lists, seed, count
-        self.entries, dropped = _entries(pools, lists)
-        if not len(self.entries):
+        self.fixed = isinstance(pools.table, PairTable)
+        self.entries = np.empty((0, 2), np.int64) if self.fixed else _entries(pools, lists)
+        entries = pools.table.num_rows if self.fixed else len(self.entries)
+        if not entries:
             raise InputError(_nothing_usable(lists, pools.table.num_rows))
-        if dropped:
-            logger.warning("%d of %d queries give no list and are left out", dropped, pools.table.num_rows)
-        self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+        shuffle_seed = seed if lists.shuffle_seed is None else lists.shuffle_seed
+        self.order = Order(entries, shuffle_seed, _ORDER, shuffled=lists.order != "file")
 
     def __len__(self) -> int:
         return self.count
@@ -51,81 +62,77 @@ class TrainingLists:
     def __getitem__(self, index: int) -> TrainingList:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        epoch, place = divmod(index, len(self.entries))
-        if self._epoch[0] != epoch:
-            order = np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.entries))
-            self._epoch = (epoch, order)
-        row, positive = self.entries[self._epoch[1][place]]
+        entry = self.order(index)
+        if self.fixed:
+            pool = self.pools.table[entry]
+            targets = np.array(pool["scores"][0] if self.lists.teacher else pool["labels"], np.float32)
+            return self._texts(pool["query_id"], pool["document_ids"], targets)
+        row, positive = self.entries[entry]
         pool = self.pools.table[int(row)]
-        targets, grades = _columns(pool, self.lists)
-        chosen = draw(targets, grades, int(positive), self.lists, np.random.default_rng([self.seed, _DRAW, index]))
-        documents = [self.pools.documents[pool["document_ids"][one]] for one in chosen]
-        return TrainingList(self.pools.queries[pool["query_id"]], documents, targets[chosen])
+        candidates = _candidates(pool, self.lists, self.pools.first_rank)
+        chosen = draw(candidates, int(positive), self.lists, np.random.default_rng([self.seed, _DRAW, index]))
+        return self._texts(pool["query_id"], [pool["document_ids"][one] for one in chosen], candidates.targets[chosen])
+
+    def _texts(self, query_id: str, document_ids: Sequence[str], targets: np.ndarray) -> TrainingList:
+        try:
+            documents = [self.pools.documents[one] for one in document_ids]
+            return TrainingList(self.pools.queries[query_id], documents, targets)
+        except KeyError as error:
+            raise InputError(
+                f"expected a text for each id of the training data, found none for {shown(str(error.args[0]))} "
+                f"(query {shown(query_id)}); check that the data set is the one that the ids come from"
+            ) from None
 
 
-def draw(
-    targets: np.ndarray, grades: np.ndarray, positive: int, lists: Lists, random: np.random.Generator
-) -> np.ndarray:
-    """Draw the documents of one list from a pool of N documents.
-
-    Args:
-        targets: [N] what the loss will see; NaN marks a document that cannot be used.
-        grades: [N] labels, NaN where unjudged.
-        positive: place of the relevant document, for kinds that start from one.
-        lists: kind and size of the list.
-        random: source of randomness of this list.
-
-    Returns:
-        Places of at most ``lists.size`` documents; a relevant document or the better of two comes first in pairs.
-    """
-    usable = np.flatnonzero(~np.isnan(targets))
-    if "labels" in lists.needs:
-        relevant = grades >= lists.relevant_grade
-        negatives = usable[~relevant[usable]]
-        if lists.kind == "ranking":
-            positives = random.permutation(usable[relevant[usable]])
-            kept = positives[: max(lists.size // 2, lists.size - len(negatives))]
-        else:
-            kept = np.array([positive])
-        return np.concatenate([kept, random.permutation(negatives)[: lists.size - len(kept)]])
-    if lists.kind == "pairs":
-        first = random.choice(usable)
-        second = random.choice(usable[targets[usable] != targets[first]])
-        return np.array([first, second] if targets[first] > targets[second] else [second, first])
-    return random.permutation(usable)[: lists.size]
-
-
-def _columns(pool: dict, lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(pool: dict[str, Any], lists: Lists, first_rank: int) -> Candidates:
     count = len(pool["document_ids"])
     grades = np.array(pool["labels"], np.float32) if pool["labels"] else np.full(count, np.nan, np.float32)
+    scores = np.array(pool["scores"], np.float32).reshape(-1, count)
+    teacher = scores.mean(0) if len(scores) else np.full(count, np.nan, np.float32)
     if lists.teacher:
-        scores = np.array(pool["scores"], np.float32).reshape(-1, count)
-        return (scores.mean(0) if len(scores) else np.full(count, np.nan, np.float32)), grades
-    if lists.kind == "ranking":
-        return np.maximum(np.nan_to_num(grades), 0), grades
-    return (grades >= lists.relevant_grade).astype(np.float32), grades
+        targets = teacher
+    elif lists.kind == "ranking":
+        targets = np.maximum(np.nan_to_num(grades), 0)
+    else:
+        targets = (grades >= lists.relevant_grade).astype(np.float32)
+    return Candidates(targets, grades, teacher, first_rank)
 
 
-def _entries(pools: Pools, lists: Lists) -> tuple[np.ndarray, int]:
+def _entries(pools: Pools, lists: Lists) -> np.ndarray:
+    """Return the entries [E, 2]: the row of a pool, and the place of its relevant document or -1."""
+    if pools.table.num_rows < _KEPT_FROM:
+        return _scanned(pools, lists)
+    parts = f"entries 1 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
+    path = cache_folder() / "tables" / f"entries-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.npy"
+
+    def write(target: Path) -> None:
+        with target.open("wb") as stream:
+            np.save(stream, _scanned(pools, lists))
+
+    return np.load(made_once(path, write), mmap_mode="r")
+
+
+def _scanned(pools: Pools, lists: Lists) -> np.ndarray:
     entries: list[tuple[int, int]] = []
     dropped = 0
     for row in range(pools.table.num_rows):
-        found = _of_pool(row, pools.table[row], lists)
+        found = _of_pool(row, _candidates(pools.table[row], lists, pools.first_rank), lists)
         entries += found
         dropped += not found
-    return np.array(entries, np.int64).reshape(-1, 2), dropped
+    if entries and dropped:
+        logger.warning("%d of %d queries give no list and are left out", dropped, pools.table.num_rows)
+    return np.array(entries, np.int64).reshape(-1, 2)
 
 
-def _of_pool(row: int, pool: dict, lists: Lists) -> list[tuple[int, int]]:
-    targets, grades = _columns(pool, lists)
-    usable = ~np.isnan(targets)
+def _of_pool(row: int, pool: Candidates, lists: Lists) -> list[tuple[int, int]]:
+    usable = ~np.isnan(pool.targets)
     if "labels" not in lists.needs:
-        signal = usable.any() and targets[usable].min() < targets[usable].max()
+        signal = usable.any() and pool.targets[usable].min() < pool.targets[usable].max()
         return [(row, -1)] if signal else []
-    relevant = usable & (grades >= lists.relevant_grade)
-    if not relevant.any() or not (usable & ~relevant).any():
-        return []
-    return [(row, -1)] if lists.kind == "ranking" else [(row, int(place)) for place in np.flatnonzero(relevant)]
+    relevant = np.flatnonzero(usable & (pool.grades >= lists.relevant_grade))
+    if lists.kind == "ranking":
+        return [(row, -1)] if len(relevant) and len(negatives_of(pool, relevant, lists)) else []
+    return [(row, int(place)) for place in relevant if len(negatives_of(pool, np.array([place]), lists))]
 
 
 def _nothing_usable(lists: Lists, count: int) -> str:
@@ -134,7 +141,9 @@ def _nothing_usable(lists: Lists, count: int) -> str:
             f"expected queries with two candidates that the teacher scored differently, found none in {count} queries; "
             "check that candidates and teacher name the same queries and documents"
         )
+    chosen = lists.negatives.model_dump(exclude_defaults=True)
     return (
         f"expected queries with a document of grade {lists.relevant_grade} or more and one below, found none in "
         f"{count} queries; check the split, the candidates and lists.relevant_grade"
+        f"{', and lists.negatives' if chosen else ''}"
     )

@@ -1,120 +1,114 @@
-"""Pools: for each training query its documents, labels and teacher scores, as a memory-mapped table.
+"""Pools out of training data of every kind: runs with labels and teachers, pairs, text lists, sources of the study.
 
-A pool names documents by id; texts stay in the collection. Training lists are drawn from pools
-(`cedistill.data.lists`).
+Training lists are drawn from pools (`cedistill.data.lists`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-import datasets
-import pyarrow as pa
-
-from cedistill.cache import cache_folder
 from cedistill.config.train_data import TrainData
-from cedistill.data.collections import check_texts, open_collection, require_labels
-from cedistill.data.files import sha256
+from cedistill.data.collections import Collection, check_texts, open_collection, require_labels
+from cedistill.data.digests import file_digest
+from cedistill.data.fetch import Advance
+from cedistill.data.pair_table import check_pair_texts, pair_table
 from cedistill.data.pairs import read_pairs
-from cedistill.data.qrels import Qrels
+from cedistill.data.pool import Input, Pool, Pools, mapped_pools, pools_key
 from cedistill.data.references import run_path
 from cedistill.data.runs import Run, ranked, read_run
+from cedistill.data.source_pools import source_pools
 from cedistill.data.text_lists import read_text_lists
 from cedistill.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = pa.schema(
-    {
-        "query_id": pa.string(),
-        "document_ids": pa.list_(pa.string()),
-        "labels": pa.list_(pa.float32()),
-        "scores": pa.list_(pa.list_(pa.float32())),
-    }
-)
-_FORMAT = "pools-1"
-_ROWS_PER_BATCH = 10_000
+__all__ = ["Input", "Pool", "Pools", "load_pools"]
+
 NAN = math.nan
 
 
-class Pool(NamedTuple):
-    """The documents of one query.
-
-    ``labels`` [N] are grades, NaN where nobody judged. ``scores`` [K][N] are the teachers' scores, NaN where a teacher
-    gave none.
-    """
-
-    query_id: str
-    document_ids: list[str]
-    labels: list[float]
-    scores: list[list[float]]
-
-
-class Input(NamedTuple):
-    """A file that was read: what it served as, its name and the hash of its content."""
-
-    role: str
-    file: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Pools:
-    """A memory-mapped table of pools, with the texts they name and the files they came from."""
-
-    table: datasets.Dataset
-    queries: Mapping[str, str]
-    documents: Mapping[str, str]
-    inputs: list[Input]
-
-
-def load_pools(data: TrainData, *, labels: bool) -> Pools:
+def load_pools(
+    data: TrainData,
+    *,
+    labels: bool,
+    positives: str = "judged",
+    report: Callable[[str], Advance] | None = None,
+) -> Pools:
     """Read training data into pools, or map the table made of the same files before.
 
     Args:
         data: references to the data.
-        labels: whether the labels of the data set are needed; then only its judged queries are taken, and their
-        relevant
-            documents join the candidates.
+        labels: whether the labels of the data set are needed; then only its judged queries are taken.
+        positives: ``judged``: with ``labels``, relevant documents outside the candidates join them; ``retrieved``: they
+            do not.
+        report: given the name of a phase (a download, the reading of a large file), returns what is called as it
+            advances.
 
     Raises:
-        InputError: malformed files, ids without texts, data that give no pool.
+        InputError: malformed files, ids without texts, data that give no pool, a download that fails.
     """
+    if data.source is not None:
+        return source_pools(data.source, data.dataset, labels=labels, join=positives == "judged", report=report)
     if data.lists is not None:
         return _from_text_lists(Path(data.lists))
     collection = open_collection(data.dataset or "")
-    if labels and data.pairs is None:
+    if data.pairs is None:
+        return _drawn_from_runs(data, collection, labels, positives)
+    path = Path(data.pairs)
+    if next(read_pairs(path)).negative_id is None:
+        return _drawn_for_pairs(path, data.candidates, collection)
+    table = pair_table(path, report(f"reading {path.name}") if report else None)
+    texts = _inputs("dataset", collection.files)
+    check_pair_texts(table, path, collection, [one.sha256 for one in texts])
+    inputs = [*texts, *_inputs("pairs", [path])]
+    return Pools(table, collection.queries, collection.documents, inputs, pools_key(inputs))
+
+
+def _drawn_from_runs(data: TrainData, collection: Collection, labels: bool, positives: str) -> Pools:
+    if labels:
         require_labels(collection)
-    files = [("dataset", path) for path in collection.files]
-    files += [("candidates", run_path(data.candidates))] if data.candidates else []
-    files += [("pairs", Path(data.pairs))] if data.pairs else [("teacher", run_path(one)) for one in data.teachers]
-    inputs = [Input(role, path.name, sha256(path)) for role, path in files]
-    candidates_path = run_path(data.candidates) if data.candidates else None
-    candidates = read_run(candidates_path) if candidates_path else None
-    if candidates is not None and candidates_path is not None:
-        check_texts(candidates, candidates_path, collection)
-    if data.pairs is not None:
-        pools = _from_pairs(Path(data.pairs), collection.queries, collection.documents, candidates)
-    else:
-        teachers = [read_run(run_path(one)) for one in data.teachers]
-        if candidates is None:
-            for one, teacher in zip(data.teachers, teachers, strict=True):
-                check_texts(teacher, run_path(one), collection)
-        pools = _from_runs(candidates, teachers, collection.qrels, labels, collection.documents)
-    return Pools(_mapped(_key(labels, inputs), pools), collection.queries, collection.documents, inputs)
+    teacher_paths = [run_path(one) for one in data.teachers]
+    candidates_paths = [run_path(data.candidates)] if data.candidates else []
+    inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", candidates_paths)]
+    inputs += _inputs("teacher", teacher_paths)
+    runs = [_with_texts(path, collection) for path in candidates_paths]
+    teachers = [read_run(path) if runs else _with_texts(path, collection) for path in teacher_paths]
+    join = labels and positives == "judged"
+    pools = _from_runs(runs[0] if runs else None, teachers, collection, labels, join)
+    key = pools_key(inputs, str(labels), positives)
+    return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key)
+
+
+def _drawn_for_pairs(path: Path, candidates: str | None, collection: Collection) -> Pools:
+    paths = [run_path(candidates)] if candidates else []
+    inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", paths), *_inputs("pairs", [path])]
+    runs = [_with_texts(one, collection) for one in paths]
+    pools = _from_pairs(path, collection.queries, collection.documents, runs[0] if runs else {})
+    key = pools_key(inputs)
+    return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key, first_rank=0)
+
+
+def _with_texts(path: Path, collection: Collection) -> Run:
+    run = read_run(path)
+    check_texts(run, path, collection)
+    return run
+
+
+def _inputs(role: str, paths: Iterable[Path]) -> list[Input]:
+    try:
+        return [Input(role, path.name, file_digest(path)) for path in paths]
+    except OSError as error:
+        raise InputError(f"{error.filename}: expected a file, found: {error.strerror}; check the path") from None
 
 
 def _from_runs(
-    candidates: Run | None, teachers: list[Run], qrels: Qrels | None, labels: bool, documents: Mapping[str, str]
+    candidates: Run | None, teachers: list[Run], collection: Collection, labels: bool, join: bool
 ) -> Iterator[Pool]:
     offered = [candidates] if candidates is not None else teachers
+    qrels = collection.qrels
     query_ids = list(dict.fromkeys(query_id for run in offered for query_id in run)) or list(qrels or {})
     lost = 0
     for query_id in query_ids:
@@ -122,11 +116,11 @@ def _from_runs(
         if qrels is not None and not judged:
             continue  # a query of another split: learning from it would leak
         ids = ranked(candidates.get(query_id, {})) if candidates is not None else _by_mean_rank(teachers, query_id)
-        if labels:
+        if join or (labels and not offered):
             present = set(ids)
             more = [one for one, grade in judged.items() if one not in present and (grade > 0 or not offered)]
-            ids += [one for one in more if one in documents]
-            lost += sum(one not in documents for one in more)
+            ids += [one for one in more if one in collection.documents]
+            lost += sum(one not in collection.documents for one in more)
         grades = [float(judged.get(one, NAN)) for one in ids] if qrels is not None else []
         yield Pool(query_id, ids, grades, [[run.get(query_id, {}).get(one, NAN) for one in ids] for run in teachers])
     if lost:
@@ -142,13 +136,11 @@ def _by_mean_rank(teachers: list[Run], query_id: str) -> list[str]:
 
 
 def _from_pairs(
-    path: Path, queries: Mapping[str, str], documents: Mapping[str, str], candidates: Run | None
+    path: Path, queries: Mapping[str, str], documents: Mapping[str, str], candidates: Run
 ) -> Iterator[Pool]:
+    """Yield the pools of a file of two columns: the relevant document, then the candidates but for it."""
     for line, pair in enumerate(read_pairs(path), start=1):
-        if pair.negative_id is None:
-            others = [one for one in ranked((candidates or {}).get(pair.query_id, {})) if one != pair.positive_id]
-        else:
-            others = [pair.negative_id]
+        others = [one for one in ranked(candidates.get(pair.query_id, {})) if one != pair.positive_id]
         ids = [pair.positive_id, *others]
         if pair.query_id not in queries:
             raise InputError(
@@ -159,9 +151,7 @@ def _from_pairs(
                 raise InputError(
                     f"{path}:{line}: expected a document of the data set, found id {one!r} without a text; remove it"
                 )
-        both = pair.positive_score, pair.negative_score
-        scores = [[score for score in both if score is not None]] if pair.positive_score is not None else []
-        yield Pool(pair.query_id, ids, [1.0] + [0.0] * len(others), scores)
+        yield Pool(pair.query_id, ids, [1.0] + [0.0] * len(others), [])
 
 
 def _from_text_lists(path: Path) -> Pools:
@@ -180,41 +170,6 @@ def _from_text_lists(path: Path) -> Pools:
         Pool(query, ids, labels, [scores.get(name, [NAN] * len(ids)) for name in teachers])
         for query, ids, labels, scores in pools
     )
-    inputs = [Input("lists", path.name, sha256(path))]
-    return Pools(_mapped(_key(True, inputs), rows), queries, documents, inputs)
-
-
-def _key(labels: bool, inputs: list[Input]) -> str:
-    parts = [_FORMAT, str(labels), *(f"{one.role} {one.sha256}" for one in inputs)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _mapped(key: str, pools: Iterable[Pool]) -> datasets.Dataset:
-    path = cache_folder() / "pools" / f"{key}.arrow"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            _write(partial, pools)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    return datasets.Dataset.from_file(str(path))
-
-
-def _write(path: Path, pools: Iterable[Pool]) -> None:
-    rows: list[Pool] = []
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
-        for pool in pools:
-            rows.append(pool)
-            if len(rows) == _ROWS_PER_BATCH:
-                writer.write_batch(_batch(rows))
-                rows = []
-        writer.write_batch(_batch(rows))
-
-
-def _batch(rows: list[Pool]) -> pa.RecordBatch:
-    columns = [[row[place] for row in rows] for place in range(len(_SCHEMA))]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
-    )
+    inputs = _inputs("lists", [path])
+    key = pools_key(inputs)
+    return Pools(mapped_pools(key, rows), queries, documents, inputs, key)

@@ -53,7 +53,7 @@ def run_cell(study: Study, cell: Cell, folder: Path, report: Report) -> dict[str
     from cedistill.model.reranker import Reranker
 
     place = folder / cell.name
-    model = _ready_model(study, cell, place, report("training"))
+    model = _ready_model(study, cell, place, report)
     training = objective_of(study, cell).training if cell.objective != UNTRAINED else None
     asked = training.precision if training else study.training.get("precision", "auto")
     scorer = Reranker(str(model), precision=asked) if isinstance(model, Path) else Reranker.of(*model, precision=asked)
@@ -72,7 +72,7 @@ def run_cell(study: Study, cell: Cell, folder: Path, report: Report) -> dict[str
     return figures
 
 
-def _ready_model(study: Study, cell: Cell, place: Path, progress: Progress) -> Any:
+def _ready_model(study: Study, cell: Cell, place: Path, report: Report) -> Any:
     if cell.objective == UNTRAINED:
         from cedistill.model.backbones import load_backbone
 
@@ -97,6 +97,7 @@ def _ready_model(study: Study, cell: Cell, place: Path, progress: Progress) -> A
         resume=True,
         log=place / "log.jsonl",
         command=f"cedistill run {cell.name}",
-        progress=progress,
+        progress=report("training"),
+        report=report,
     )
     return place / _MODEL

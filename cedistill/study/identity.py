@@ -10,23 +10,26 @@ from typing import Any
 
 from cedistill import __version__
 from cedistill.config.benchmark import Evaluation
-from cedistill.config.train_data import TrainData, needed
+from cedistill.config.sources import find_source
+from cedistill.config.train_data import TrainData, bound, needed
 from cedistill.data.collections import collection_files
-from cedistill.data.files import sha256
+from cedistill.data.digests import file_digest
 from cedistill.data.references import is_retriever, parse_retriever, retriever_files, run_path
 from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
 
 
 def training_identity(study: Study, cell: Cell) -> str:
     """Return the identity of a cell's model. Raises InputError when a file it depends on is missing."""
-    objective = None if cell.objective == UNTRAINED else objective_of(study, cell)
+    objective, data = None, study.train
+    if cell.objective != UNTRAINED:
+        objective, data = bound(objective_of(study, cell), train_data_of(study, cell))
     validate = study.validate_on
     return _hash(
         __version__,
         cell.backbone,
         cell.seed,
         objective and objective.model_dump(mode="json"),
-        objective and _train_data(needed(objective, train_data_of(study, cell))),
+        objective and _train_data(needed(objective, data)),
         [_dataset(validate.dataset), _run(validate.candidates)] if objective and validate else None,
     )
 
@@ -39,7 +42,13 @@ def figures_identity(study: Study, cell: Cell) -> str:
 def _train_data(data: TrainData) -> Any:
     files = [_file(Path(one)) if one else None for one in (data.pairs, data.lists)]
     runs = [_run(one) if one else None for one in (data.candidates, *data.teachers)]
-    return [_dataset(data.dataset) if data.dataset else None, runs, files]
+    parts = [_dataset(data.dataset) if data.dataset else None, runs, files]
+    return [*parts, *_source(data.source)] if data.source else parts
+
+
+def _source(name: str) -> list[str]:
+    source = find_source(name)
+    return [name, source.file.md5 if source.file else source.docpairs or ""]
 
 
 def _evaluation(one: Evaluation) -> Any:
@@ -67,7 +76,7 @@ def _file(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _content(path: Path, size: int, changed: int) -> str:
-    return sha256(path)
+    return file_digest(path)
 
 
 def _hash(*parts: Any) -> str:

@@ -6,12 +6,12 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cedistill.config.objective import Objective, load_objective, schedule
-from cedistill.config.train_data import TrainData, check_provides, needed
+from cedistill.config.train_data import TrainData, bound, check_provides, needed
 from cedistill.errors import InputError
 from cedistill.training.record import Progress
 
@@ -33,6 +33,7 @@ def train(
     log: str | Path | None = None,
     command: str = "",
     progress: Progress | None = None,
+    report: Callable[[str], Progress] | None = None,
 ) -> dict[str, Any]:
     """Train a cross-encoder and save it.
 
@@ -40,7 +41,7 @@ def train(
         backbone: a name of ``cedistill ls backbones``, a Hub id or a folder.
         objective: a name of ``cedistill ls objectives``, a TOML file, or a loaded objective.
         output: folder of the model; must be new or empty unless ``resume``.
-        data: what training lists are made of.
+        data: what training lists are made of; without any, the objective's own source (see ``cedistill ls sources``).
         seed: of the classification head, of dropout and of the lists.
         validate: data set reference; the checkpoint with the best nDCG@10 on it is kept.
         validate_candidates: run to re-rank there, or ``bm25`` for BM25's first 100.
@@ -50,6 +51,8 @@ def train(
         log: file of the training log; by default ``log.jsonl`` in ``output``.
         command: recorded in ``cedistill.json``.
         progress: called after each step.
+        report: given the name of a phase before training (a download, the reading of a large file), returns what is
+            called as it advances.
 
     Returns:
         The content of ``cedistill.json``: resolved configuration, versions, seed, hashes of the inputs, figures.
@@ -65,6 +68,7 @@ def train(
         )
     loaded = objective if isinstance(objective, Objective) else load_objective(objective, settings)
     check_provides(loaded, data)
+    loaded, data = bound(loaded, data)
     data = needed(loaded, data)
     finished = _state_of(output, resume)
     if finished:
@@ -77,7 +81,8 @@ def train(
     from cedistill.training.provenance import check_same_run, describe_run, write_model_folder
     from cedistill.training.validation import make_validation
 
-    pools = load_pools(data, labels="labels" in loaded.lists.needs)
+    labels = "labels" in loaded.lists.needs
+    pools = load_pools(data, labels=labels, positives=loaded.lists.positives or "judged", report=report)
     validation = make_validation(validate, validate_candidates) if validate else None
     model, tokenizer = load_backbone(backbone, seed)
     plan = schedule(loaded, group_of(backbone, model.config))
