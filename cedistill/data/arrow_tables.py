@@ -103,7 +103,9 @@ def csv_blocks(path: Path, names: list[str], numbers: set[str], progress: Advanc
     size = path.stat().st_size
     # Arrow's own file: its threads must not touch a Python object while the interpreter shuts down.
     with pa.OSFile(str(path)) as raw:
-        source = pa.CompressedInputStream(raw, "gzip") if raw.read_at(2, 0) == _GZIP else raw
+        zipped = raw.read(2) == _GZIP
+        raw.seek(0)
+        source = pa.CompressedInputStream(raw, "gzip") if zipped else raw
         options = {
             "read_options": pc_csv.ReadOptions(column_names=names, block_size=_BLOCK),
             "parse_options": pc_csv.ParseOptions(

@@ -113,7 +113,6 @@ def test_a_group_without_schedule_is_refused():
         ("bce", {"lists": "{tiny}/lists.jsonl"}, "needs labels"),
         ("margin-mse", {"lists": "{tiny}/lists.jsonl"}, "needs teacher-scores"),
         ("bce", {"dataset": "{tiny}", "lists": "{tiny}/lists.jsonl"}, "expected --lists alone"),
-        ("bce", {}, "its own source 'msmarco-triples'"),
     ],
 )
 def test_data_that_cannot_give_what_is_needed_are_refused_before_reading(tiny, objective, data, message):
