@@ -44,10 +44,10 @@ def training_candidates(query: Query, text: str, index: WordOverlap, world: Worl
 
     A document that word overlap did not find has a score below all that it found.
     """
-    chosen = index.top(text, 25)
+    chosen = index.top(text, 28)
     floor = min(chosen.values(), default=1)
     on_topic = [document.id for document in world.of_topic[query.topic] if document.id not in chosen]
-    for document_id in draws.some(on_topic, 15):
+    for document_id in draws.some(on_topic, 20):
         chosen[document_id] = floor - 1
     while len(chosen) < 50:
         chosen.setdefault(draws.pick(world.documents).id, floor - 2)

@@ -19,7 +19,7 @@ Judge = Callable[[Query, Document], int]
 
 def logit(on_topic: bool, facets: int) -> int:
     """Return the score without noise: −3 to −2.1 for another topic, 0 to 6 for the right one, by facets met."""
-    return 2_000 * facets if on_topic else -3_000 + 300 * facets
+    return 2_000 * facets if on_topic else -4_000 + 1_000 * facets
 
 
 def accurate(draws: Draws) -> Judge:

@@ -52,6 +52,9 @@ BACKBONES: dict[str, Backbone] = {
         Backbone("deberta-v3-base", "microsoft/deberta-v3-base", "DeBERTa-v3", "base"),
         Backbone("modernbert-base", "answerdotai/ModernBERT-base", "ModernBERT-Base", "base"),
         Backbone("modernbert-large", "answerdotai/ModernBERT-large", "ModernBERT-Large", "base"),
+        Backbone("micro-bert", None, "micro BERT", "micro", build="cedistill.model.micro:build_micro"),
+        Backbone("micro-electra", None, "micro ELECTRA", "micro", build="cedistill.model.micro:build_micro"),
+        Backbone("micro-modernbert", None, "micro ModernBERT", "micro", build="cedistill.model.micro:build_micro"),
     )
 }
 

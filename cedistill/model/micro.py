@@ -25,8 +25,8 @@ from cedistill.errors import unknown
 from cedistill.model.mimetic import mimetic_init
 
 WIDTH = 64
-HEADS = 2
-DEVIATION = 0.1
+HEADS = 1
+DEVIATION = 0.02
 POSITIONS = 288
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MICRO = ("micro-bert", "micro-electra", "micro-modernbert")
@@ -70,11 +70,12 @@ def micro_config(name: str, vocabulary: int) -> PretrainedConfig:
         "pad_token_id": SPECIAL.index("[PAD]"),
         "num_labels": 1,
     }
-    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    if name != "micro-modernbert":
+        common |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     if name == "micro-bert":
-        return BertConfig(intermediate_size=2 * WIDTH, **no_dropout, **common)
+        return BertConfig(intermediate_size=2 * WIDTH, **common)
     if name == "micro-electra":
-        return ElectraConfig(embedding_size=WIDTH, intermediate_size=2 * WIDTH, **no_dropout, **common)
+        return ElectraConfig(embedding_size=WIDTH, intermediate_size=2 * WIDTH, **common)
     return ModernBertConfig(
         intermediate_size=2 * WIDTH,
         layer_types=["full_attention", "full_attention"],
