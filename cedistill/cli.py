@@ -355,8 +355,8 @@ def main() -> None:
     """Run the command line; every error becomes one line on stderr and the exit status of its kind."""
     import os
 
-    # Threads that spin while they wait starve the loader's workers and whatever else runs on a machine of few cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that spin long while they wait starve the loader's workers and whatever else runs on a small machine.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         status = app(standalone_mode=False)
     except _UsageError as error:
