@@ -74,7 +74,9 @@ def train(
     output: Annotated[Path, typer.Option(help="Folder of the model, new or empty.")],
     source: Annotated[str | None, typer.Option(help="A name of `cedistill ls sources`; else the objective's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Own data set: PATH or PATH:SPLIT, or demo:train.")] = None,
-    candidates: Annotated[str | None, typer.Option(help="Run whose documents the lists are drawn from.")] = None,
+    candidates: Annotated[
+        str | None, typer.Option(help="Run or first stage (bm25, ...) that the lists are drawn from.")
+    ] = None,
     teacher: Annotated[
         list[str] | None, typer.Option(help="Run with a teacher's scores; several are averaged.")
     ] = None,

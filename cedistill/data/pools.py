@@ -17,7 +17,7 @@ from cedistill.data.fetch import Advance
 from cedistill.data.pair_table import check_pair_texts, pair_table
 from cedistill.data.pairs import read_pairs
 from cedistill.data.pool import Input, Pool, Pools, mapped_pools, pools_key
-from cedistill.data.references import run_path
+from cedistill.data.references import is_retriever, run_path
 from cedistill.data.runs import Run, ranked, read_run
 from cedistill.data.source_pools import source_pools
 from cedistill.data.text_lists import read_text_lists
@@ -71,7 +71,7 @@ def _drawn_from_runs(data: TrainData, collection: Collection, labels: bool, posi
     if labels:
         require_labels(collection)
     teacher_paths = [run_path(one) for one in data.teachers]
-    candidates_paths = [run_path(data.candidates)] if data.candidates else []
+    candidates_paths = _candidates(data.candidates, collection)
     inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", candidates_paths)]
     inputs += _inputs("teacher", teacher_paths)
     runs = [_with_texts(path, collection) for path in candidates_paths]
@@ -83,12 +83,22 @@ def _drawn_from_runs(data: TrainData, collection: Collection, labels: bool, posi
 
 
 def _drawn_for_pairs(path: Path, candidates: str | None, collection: Collection) -> Pools:
-    paths = [run_path(candidates)] if candidates else []
+    paths = _candidates(candidates, collection)
     inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", paths), *_inputs("pairs", [path])]
     runs = [_with_texts(one, collection) for one in paths]
     pools = _from_pairs(path, collection.queries, collection.documents, runs[0] if runs else {})
     key = pools_key(inputs)
     return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key, first_rank=0)
+
+
+def _candidates(reference: str | None, collection: Collection) -> list[Path]:
+    if reference is None:
+        return []
+    if not is_retriever(reference):
+        return [run_path(reference)]
+    from cedistill.retrieval.first_stage import retrieved_path
+
+    return [retrieved_path(collection, reference)]
 
 
 def _with_texts(path: Path, collection: Collection) -> Run:

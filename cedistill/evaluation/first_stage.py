@@ -6,10 +6,7 @@ from cedistill.data.collections import Collection, check_texts
 from cedistill.data.references import is_retriever, run_path
 from cedistill.data.runs import Run, read_run, top
 from cedistill.errors import InputError
-from cedistill.retrieval.first_stage import Progress, retrieved, retriever_name
-
-RETRIEVED_DEPTH = 100
-"""Candidates of a query that a first stage gives when no depth is asked for."""
+from cedistill.retrieval.first_stage import RETRIEVED_DEPTH, Progress, retrieved, retriever_name
 
 OWN = "scoreddocs"
 """The candidates that come with a data set, by ir_datasets' word for them."""

@@ -69,7 +69,9 @@ def markdown(table: Mapping[str, Any]) -> str:
             _shown(value, value["mean"] == best[place] and row is not rows[0])
             for place, value in enumerate(row["values"])
         ]
-        lines.append([row["backbone"], row["objective"], str(len(row["seeds"]) or ""), *cells])
+        stages = ", ".join(dict.fromkeys(one["first_stage"] for one in columns))
+        name = row["objective"] if row is not rows[0] else f"{row['objective']} ({stages})"
+        lines.append([row["backbone"], name, str(len(row["seeds"]) or ""), *cells])
     notes = [f"First stage: {'; '.join(_first_stages(columns))}.", _legend(rows)]
     if table["missing"]:
         notes.append(f"Without figures yet: {', '.join(table['missing'])}.")

@@ -17,6 +17,9 @@ from cedistill.data.references import BM25, parse_retriever
 from cedistill.data.runs import Run, read_run, write_run
 from cedistill.errors import InputError
 
+RETRIEVED_DEPTH = 100
+"""Candidates of a query that a first stage gives when no depth is asked for."""
+
 _SAMPLE = 100
 
 Progress = Callable[[int, int], None]
@@ -30,7 +33,14 @@ def retriever_name(reference: str) -> str:
 
 
 def retrieved(collection: Collection, reference: str, depth: int, progress: Progress | None = None) -> Run:
-    """Return what a first stage finds for a collection's queries (of a labelled one, the judged queries).
+    """Return the run that a first stage gives for a collection: what ``retrieved_path`` keeps."""
+    return read_run(retrieved_path(collection, reference, depth, progress))
+
+
+def retrieved_path(
+    collection: Collection, reference: str, depth: int = RETRIEVED_DEPTH, progress: Progress | None = None
+) -> Path:
+    """Return the kept file of what a first stage finds for a collection's queries (of a labelled one, the judged ones).
 
     Args:
         collection: queries and documents.
@@ -56,7 +66,7 @@ def retrieved(collection: Collection, reference: str, depth: int, progress: Prog
                     f"{collection.name}: expected queries that share words with the documents, found none; give a run"
                 )
             write_run(path, run, name)
-    return read_run(path)
+    return path
 
 
 Search = Callable[[Mapping[str, str], Mapping[str, str], int, Progress], Run]

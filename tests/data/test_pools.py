@@ -84,3 +84,11 @@ def test_ids_without_a_text_are_refused_with_file_and_line(tiny, column):
     with pytest.raises(InputError, match=r"bad\.tsv:1: expected a document"):
         (tiny / "bad.tsv").write_text("q0\td0\td77\n")
         load_pools(TrainData(dataset=str(tiny), pairs=f"{tiny}/bad.tsv"), labels=True)
+
+
+def test_a_first_stage_may_give_the_candidates(tiny):
+    data = TrainData(dataset=str(tiny), candidates="bm25")
+    row = _row(load_pools(data, labels=True), "q2")
+    # Only d2, d8, ... tell of topic2. One-digit titles are no words, which makes their documents shorter and better;
+    # of equal scores the greater id comes first.
+    assert row["document_ids"] == ["d8", "d2", "d26", "d20", "d14"]
