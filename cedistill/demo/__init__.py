@@ -1,4 +1,4 @@
-"""The collection `demo`: generated from the package's own word lists, the same everywhere, with teachers of known quality."""
+"""The collection `demo`: made from own word lists, the same everywhere; with teachers of known quality."""
 
 from cedistill.demo.cache import demo_folder, demo_run
 from cedistill.demo.collection import RUNS, write_demo

@@ -27,8 +27,8 @@ _Runs = dict[str, dict[str, Scores]]
 def write_demo(folder: Path) -> None:
     """Generate the demo and write it as ``folder``, all of it or nothing.
 
-    The folder holds ``corpus.jsonl``, ``queries.jsonl``, ``qrels/{train,dev,test}.tsv`` and ``teachers/NAME.trec`` for every
-    name of ``RUNS``; the files are the same to the byte wherever they are made. Takes some seconds.
+    The folder holds ``corpus.jsonl``, ``queries.jsonl``, ``qrels/{train,dev,test}.tsv`` and ``teachers/NAME.trec`` for
+    every name of ``RUNS``; the files are the same to the byte wherever they are made. Takes some seconds.
 
     Raises:
         InputError: ``folder`` exists and is not an empty folder.

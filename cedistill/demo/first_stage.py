@@ -16,8 +16,8 @@ _SUFFIXES = ("ing", "es", "e", "s")
 class WordOverlap:
     """An inverted index; a document scores the sum of the weights of the query's words it has.
 
-    A word's weight is the integer part of log₂(documents / documents with the word); words of weight 2 or less, which is
-    more than an eighth of the documents, count nothing.
+    A word's weight is the integer part of log₂(documents / documents with the word); words of weight 2 or less, which
+    more than an eighth of the documents have, count nothing.
     """
 
     def __init__(self, documents: Mapping[str, str]) -> None:
@@ -40,7 +40,7 @@ class WordOverlap:
 
 
 def training_candidates(query: Query, text: str, index: WordOverlap, world: World, draws: Draws) -> Scores:
-    """Return 50 documents of a training query: 25 by word overlap, up to 15 more on its topic, the rest drawn from all.
+    """Return 50 documents of a training query: 28 by word overlap, up to 20 more on its topic, the rest drawn from all.
 
     A document that word overlap did not find has a score below all that it found.
     """

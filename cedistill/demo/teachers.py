@@ -18,7 +18,7 @@ Judge = Callable[[Query, Document], int]
 
 
 def logit(on_topic: bool, facets: int) -> int:
-    """Return the score without noise: −3 to −2.1 for another topic, 0 to 6 for the right one, by facets met."""
+    """Return the score without noise: −4 to −1 for another topic, 0 to 6 for the right one, by facets met."""
     return 2_000 * facets if on_topic else -4_000 + 1_000 * facets
 
 
@@ -28,9 +28,10 @@ def accurate(draws: Draws) -> Judge:
 
 
 def member(number: int, words: Words, draws: Draws) -> Judge:
-    """Return one of three teachers. Every third facet is weak for it: there it guesses; its noise has a deviation of 0.8.
+    """Return one of three teachers. Every third facet is weak for it: there it guesses.
 
-    A facet is weak for exactly one of the three, so that their mean is better than each of them.
+    Its noise has a standard deviation of 0.8. A facet is weak for exactly one of the three, so that their mean is
+    better than each of them.
     """
     weak = {facet for kind in FACETS for place, facet in enumerate(words.facets[kind]) if place % MEMBERS == number}
     return _judge(weak.__contains__, 800, draws)
@@ -50,8 +51,9 @@ def _judge(weak: Callable[[Concept], bool], deviation: int, draws: Draws) -> Jud
 def listwise(query: Query, candidates: Sequence[Document], draws: Draws) -> list[str]:
     """Return the ids of the candidates as an LLM orders them that answers with a permutation of the first 50.
 
-    It judges with noise of a deviation of 1. Then it slips: every entry of its answer is left out in 4 % of the cases, and
-    followed in 3 % by an entry named elsewhere too. The answer is repaired, and candidates after the 50th keep their order.
+    It judges with noise of a standard deviation of 1. Then it slips: every entry of its answer is left out in 4 % of
+    the cases, and followed in 3 % by an entry named elsewhere too. The answer is repaired, and candidates after the
+    50th keep their order.
     """
     first = candidates[:LLM_DEPTH]
     scores = {one.id: logit(one.topic == query.topic, facets_met(query, one)) + draws.noise(1_000) for one in first}

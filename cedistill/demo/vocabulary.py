@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 import string
 
@@ -12,8 +11,8 @@ from cedistill.demo.words import doing, read_sentences, read_words
 def word_pieces() -> list[str]:
     """Return the pieces, sorted, without special tokens.
 
-    Whole words, except that a task is its stem and an ending (``acquir`` with ``##e`` or ``##ing``), so that a model need not
-    learn the two forms apart; and every letter and digit, so that no English text is unknown.
+    Whole words, except that a task is its stem and an ending (``acquir`` with ``##e`` or ``##ing``), so that a model
+    need not learn the two forms apart; and every letter and digit, so that no English text is unknown.
     """
     pieces = set(string.ascii_lowercase + string.digits + string.punctuation)
     pieces |= {f"##{letter}" for letter in string.ascii_lowercase + string.digits}
@@ -36,7 +35,7 @@ def word_pieces() -> list[str]:
 
 def _stem_and_endings(verb: str) -> set[str]:
     form = doing(verb)
-    stem = os.path.commonprefix([verb, form])
+    stem = next(verb[:end] for end in range(len(verb), 0, -1) if form.startswith(verb[:end]))
     return {stem, *(f"##{one.removeprefix(stem)}" for one in (verb, form) if one != stem)}
 
 

@@ -69,8 +69,8 @@ def grade(query: Query, document: Document) -> int:
 def make_world(words: Words, draws: Draws) -> World:
     """Draw the documents, then the queries.
 
-    Every query has at least one document of grade 3, and no two queries, of whichever splits, ask for the same three facets
-    of the same topic: a test query combines known concepts in a new way.
+    Every query has at least one document of grade 3, and no two queries, of whichever splits, ask for the same three
+    facets of the same topic: a test query combines known concepts in a new way.
     """
     topics = [(domain, topic) for domain in words.domains for topic in domain.topics]
     pools = {topic: _pool(words, domain, draws) for domain, topic in topics}
