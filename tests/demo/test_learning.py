@@ -47,6 +47,7 @@ def _trained(objective, teacher, seed, steps, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("objective", LISTS)
 def test_every_objective_points_uphill(objective, quality, tmp_path):
     """Each seed's model is far above every seed's untrained one."""
@@ -58,6 +59,7 @@ def test_every_objective_points_uphill(objective, quality, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_accurate_teacher_beats_a_noisy_one(quality, tmp_path):
     found = {
         teacher: [
