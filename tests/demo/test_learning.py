@@ -40,7 +40,7 @@ def quality():
 def _trained(objective, teacher, seed, steps, folder):
     queries, size = LISTS[objective]
     data = TrainData(dataset="demo:train", candidates="demo:train.candidates", teachers=(f"demo:train.{teacher}",))
-    settings = [f"training.steps={steps}", "training.warmup_steps=40", f"training.queries={queries}"]
+    settings = [f"training.steps={steps}", "training.warmup_steps=30", f"training.queries={queries}"]
     settings += [f"lists.size={size}", "lists.relevant_grade=2", "training.precision=float32"]
     train("micro-bert", objective, folder, data=data, seed=seed, settings=settings)
     return Reranker(folder)
@@ -52,7 +52,7 @@ def _trained(objective, teacher, seed, steps, folder):
 def test_every_objective_points_uphill(objective, quality, tmp_path):
     """Each seed's model is far above every seed's untrained one."""
     untrained = [quality(Reranker.of(*load_backbone("micro-bert", seed))) for seed in SEEDS]
-    trained = [quality(_trained(objective, "ensemble", seed, 160, tmp_path / str(seed))) for seed in SEEDS]
+    trained = [quality(_trained(objective, "ensemble", seed, 100, tmp_path / str(seed))) for seed in SEEDS]
     gain = statistics.fmean(trained) - statistics.fmean(untrained)
     assert min(trained) > max(untrained) + 0.03
     assert gain > 3 * max(statistics.stdev(trained), statistics.stdev(untrained))
@@ -63,7 +63,7 @@ def test_every_objective_points_uphill(objective, quality, tmp_path):
 def test_an_accurate_teacher_beats_a_noisy_one(quality, tmp_path):
     found = {
         teacher: [
-            quality(_trained("distill-ranknet", teacher, seed, 240, tmp_path / f"{teacher}{seed}")) for seed in SEEDS
+            quality(_trained("distill-ranknet", teacher, seed, 200, tmp_path / f"{teacher}{seed}")) for seed in SEEDS
         ]
         for teacher in ("accurate", "ensemble-1")
     }
