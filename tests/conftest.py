@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: other processes share the machine
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: other processes share the machine
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -63,7 +63,8 @@ def test_every_objective_points_uphill(objective, quality, tmp_path):
 def test_an_accurate_teacher_beats_a_noisy_one(quality, tmp_path):
     found = {
         teacher: [
-            quality(_trained("distill-ranknet", teacher, seed, 200, tmp_path / f"{teacher}{seed}")) for seed in SEEDS
+            quality(_trained("distill-ranknet", teacher, seed, 200, tmp_path / f"{teacher}{seed}"))
+            for seed in SEEDS[:2]
         ]
         for teacher in ("accurate", "ensemble-1")
     }
