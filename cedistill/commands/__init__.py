@@ -1,0 +1,1 @@
+"""The commands by theme, thin functions that the command line registers."""

@@ -1,0 +1,54 @@
+"""Whole studies: `run` and `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cedistill.commands.options import AsJson, command_line, print_json
+from cedistill.errors import InputError, unknown
+
+
+def run(
+    study: Annotated[Path, typer.Argument(help="A study's folder or file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    only: Annotated[str | None, typer.Option(help="Pattern of cells, for example 'bert-*/margin-mse/*'.")] = None,
+    engine: Annotated[str, typer.Option(help="local.")] = "local",
+    as_json: AsJson = False,
+) -> None:
+    """Run a study; finished cells are kept, unfinished ones go on."""
+    from cedistill.report.table import markdown
+    from cedistill.study.run import plan_study, run_study
+
+    if engine != "local":
+        raise InputError(unknown("engine", engine, ["local"]))
+    if dry_run:
+        cells = [{"cell": cell.name, "state": state} for cell, state in plan_study(study, only)]
+        if as_json:
+            print_json({"cells": cells})
+        else:
+            typer.echo("\n".join(f"{one['state']:6} {one['cell']}" for one in cells))
+        return
+    from cedistill.study.status import status_lines
+
+    with status_lines() as status:
+        table = run_study(study, status, only, command_line())
+    if as_json:
+        print_json(table)
+    else:
+        folder = study if study.is_dir() else study.parent
+        typer.echo(f"{markdown(table)}\n\n{folder / 'table.md'}")
+
+
+def report(study: Annotated[Path, typer.Argument(help="A study's folder or file.")], as_json: AsJson = False) -> None:
+    """Write a study's tables from the figures that are there."""
+    from cedistill.report.table import markdown
+    from cedistill.study.run import report_study
+
+    table = report_study(study, command_line())
+    if as_json:
+        print_json(table)
+    else:
+        typer.echo(markdown(table))
