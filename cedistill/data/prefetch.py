@@ -23,7 +23,8 @@ def wanted(name: str) -> list[tuple[str, str]]:
     """
     study = _study(name)
     if study is not None:
-        from cedistill.study.plan import load_study, references
+        from cedistill.study.plan import references
+        from cedistill.study.reading import load_study
 
         return references(load_study(study)[0])
     try:

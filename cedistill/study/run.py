@@ -13,7 +13,8 @@ from cedistill.data.files import writing
 from cedistill.errors import InputError
 from cedistill.report.table import collect, write_tables
 from cedistill.study.cell import Report, check_cell, is_finished, read_figures, run_cell
-from cedistill.study.plan import Cell, Study, cells, load_study, references
+from cedistill.study.plan import Cell, Study, cells, references
+from cedistill.study.reading import load_study
 
 logger = logging.getLogger(__name__)
 
