@@ -111,7 +111,7 @@ def _candidates(pool: dict[str, Any], lists: Lists, first_rank: int) -> Candidat
         targets = np.maximum(np.nan_to_num(grades), 0)
     else:
         targets = (grades >= lists.relevant_grade).astype(np.float32)
-    return Candidates(targets, grades, teachers, teacher, first_rank)
+    return Candidates(targets, grades, teacher, first_rank, teachers)
 
 
 def _entries(pools: Pools, lists: Lists) -> np.ndarray:
