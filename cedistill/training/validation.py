@@ -26,11 +26,14 @@ def make_validation(dataset: str, candidates: str) -> Validation:
     run = candidates_of(collection, candidates, DEPTH)
 
     def validate(model: Any, encoder: Any, precision: str) -> dict[str, float]:
+        from cedistill import processes
         from cedistill.evaluation.measures import mean, per_query
-        from cedistill.evaluation.rerank import rerank
+        from cedistill.evaluation.shards import rerank_together
         from cedistill.model.reranker import score_pairs
 
-        reranked = rerank(lambda pairs: score_pairs(model, encoder, pairs, precision=precision), collection, run)
-        return {MEASURE: mean(per_query(reranked, qrels, [MEASURE])[MEASURE])}
+        reranked = rerank_together(
+            lambda pairs: score_pairs(model, encoder, pairs, precision=precision), collection, run
+        )
+        return processes.answer_of_first(lambda: {MEASURE: mean(per_query(reranked, qrels, [MEASURE])[MEASURE])})
 
     return validate
