@@ -1,0 +1,172 @@
+"""Two processes, connected by gloo as torchrun does, make what one makes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cedistill.config.train_data import TrainData
+from cedistill.evaluation.evaluate import evaluate
+from cedistill.config.benchmark import Evaluation
+from cedistill.training.train import train
+
+SETTINGS = [
+    "training.steps=50",
+    "training.queries=5",  # an odd one over two processes
+    "training.learning_rate=1e-3",
+    "training.precision=float32",
+    "training.max_grad_norm=0.5",
+    "training.validate_every=25",
+    "lists.size=9",
+]
+OBJECTIVES = ("hinge", "bce", "adr-mse")  # means over all pairs, all documents, all lists of the step
+
+WORK = """
+import json, os, sys
+from pathlib import Path
+from cedistill import processes
+from cedistill.config.benchmark import Evaluation
+from cedistill.config.train_data import TrainData
+from cedistill.evaluation.evaluate import evaluate
+from cedistill.training.train import train
+
+backbone, lists, tiny, folder, settings, objectives = sys.argv[1:7]
+settings, folder = json.loads(settings), Path(folder)
+for objective in json.loads(objectives):
+    train(backbone, objective, folder / objective, data=TrainData(lists=lists), settings=settings, workers=0,
+          validate=tiny, validate_candidates=f"{tiny}/candidates.trec")
+
+def stop(step, steps, words):
+    if step == 30:
+        raise KeyboardInterrupt
+
+broken = dict(data=TrainData(lists=lists), settings=settings, workers=0)
+try:
+    train(backbone, "hinge", folder / "broken", progress=stop, **broken)
+except KeyboardInterrupt:
+    pass
+train(backbone, "hinge", folder / "broken", resume=True, **broken)
+found = evaluate(folder / "hinge", [Evaluation(dataset=tiny, candidates=f"{tiny}/candidates.trec")], folder / "figures")
+(folder / f"found-{processes.number()}.json").write_text(json.dumps(found))
+processes.stop()
+"""
+
+
+def _launch(command, **more):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    started = []
+    for number in ("0", "1"):
+        environment = os.environ | shared | {"RANK": number, "LOCAL_RANK": number, "OMP_NUM_THREADS": "1"} | more
+        started.append(
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    return [(*one.communicate(timeout=150), one.returncode) for one in started]
+
+
+def _losses(folder):
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line], [line for line in lines if "validation" in line]
+
+
+@pytest.fixture
+def ragged_lists(tmp_path):
+    """Lists of two to nine documents."""
+    path = tmp_path / "lists.jsonl"
+    with path.open("w") as file:
+        for i in range(30):
+            documents = [f"this tells of topic{j} " * (1 + (i + j) % 4) for j in range(2 + i % 8)]
+            one = {"query": f"what about topic{i % 6}", "docs": documents, "labels": [1.0] + [0.0] * (len(documents) - 1)}
+            one["scores"] = {"teacher": [float((7 * j + i) % 11) for j in range(len(documents))]}
+            file.write(json.dumps(one) + "\n")
+    return str(path)
+
+
+def test_two_processes_make_what_one_makes(tiny, tiny_bert, ragged_lists, tmp_path):
+    two, one = tmp_path / "two", tmp_path / "one"
+    two.mkdir()
+    arguments = [str(tiny_bert), ragged_lists, str(tiny), str(two), json.dumps(SETTINGS), json.dumps(OBJECTIVES)]
+    ended = _launch([sys.executable, "-c", WORK, *arguments])
+    assert [status for _, _, status in ended] == [0, 0], ended
+    for objective in OBJECTIVES:
+        train(
+            str(tiny_bert),
+            objective,
+            one / objective,
+            data=TrainData(lists=ragged_lists),
+            settings=SETTINGS,
+            workers=0,
+            validate=str(tiny),
+            validate_candidates=f"{tiny}/candidates.trec",
+        )
+        (losses, validations), (expected, expected_validations) = _losses(two / objective), _losses(one / objective)
+        assert len(losses) == 50 and max(expected) > 0.01
+        assert losses == pytest.approx(expected, abs=1e-5)
+        assert validations == expected_validations and len(validations) >= 2
+    whole, broken = (load_file(two / name / "model.safetensors") for name in ("hinge", "broken"))
+    assert _losses(two / "broken")[0] == pytest.approx(_losses(two / "hinge")[0], abs=0)
+    assert sorted(path.name for path in (two / "hinge").iterdir()) == sorted(path.name for path in (one / "hinge").iterdir())
+    assert whole.keys() == broken.keys()
+    found = [json.loads((two / f"found-{number}.json").read_text()) for number in range(2)]
+    evaluation = Evaluation(dataset=str(tiny), candidates=f"{tiny}/candidates.trec")
+    expected = evaluate(two / "hinge", [evaluation], tmp_path / "figures")
+    assert found[0] == found[1] == json.loads(json.dumps(expected))
+    assert found[0] == json.loads((two / "figures" / "metrics.json").read_text())
+
+
+def test_dropout_differs_between_processes_and_scores_are_shared(tmp_path):
+    work = """
+import torch
+from cedistill import processes
+from cedistill.training.exchange import gather_lists, sum_gradients
+from cedistill.training.trainer import set_random_state
+processes.start()
+number = processes.number()
+torch.manual_seed(7); set_random_state(7)
+drawn = torch.rand(1).item()
+own = torch.tensor([[1.0, 2.0], [3.0, 4.0]] if number == 0 else [[5.0, 6.0, 7.0]], requires_grad=True)
+mask = torch.ones_like(own, dtype=torch.bool)
+scores, targets, mask = gather_lists(own, 10 * own.detach(), mask, 3, 4)
+loss = (scores * mask).square().sum()
+loss.backward()
+weight = torch.nn.Parameter(torch.zeros(2)); weight.grad = torch.tensor([1.0, float(number)])
+sum_gradients([weight, torch.nn.Parameter(torch.zeros(1))])
+print([drawn, scores.tolist(), targets.tolist(), mask.int().tolist(), own.grad.tolist(), weight.grad.tolist()])
+processes.stop()
+"""
+    (first, second) = (json.loads(out) for out, _, _ in _launch([sys.executable, "-c", work]))
+    assert first[0] != second[0] and first[0] == torch.rand(1, generator=torch.Generator().manual_seed(7)).item()
+    assert first[1] == second[1] == [[1, 2, 0, 0], [3, 4, 0, 0], [5, 6, 7, 0]]
+    assert first[2] == second[2] == [[10, 20, 0, 0], [30, 40, 0, 0], [50, 60, 70, 0]]
+    assert first[3] == second[3] == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
+    assert first[4] == [[2, 4], [6, 8]] and second[4] == [[10, 12, 14]]
+    assert first[5] == second[5] == [2, 1]
+
+
+def test_an_error_of_one_process_ends_both_with_its_status(tiny_bert, ragged_lists, tmp_path):
+    (tmp_path / "failing.py").write_text(
+        "import os\nfrom cedistill.errors import InputError\n"
+        "def loss(scores, targets, mask=None):\n"
+        "    if os.environ['RANK'] == '1':\n        raise InputError('expected x, found y; do z')\n"
+        "    return scores[mask].square().mean()\n"
+    )
+    objective = tmp_path / "mine.toml"
+    objective.write_text(
+        'title = "Mine"\nloss = "failing:loss"\n[lists]\nkind = "ranking"\nneeds = ["labels"]\nsize = 9\n'
+        "[training]\nsteps = 4\nlearning_rate = 1e-3\nqueries = 4\n"
+    )
+    command = [sys.executable, "-m", "cedistill", "train", "--backbone", str(tiny_bert), "--objective", str(objective)]
+    command += ["--lists", ragged_lists, "--output", str(tmp_path / "out"), "--workers", "0"]
+    python_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    ended = _launch(command, PYTHONPATH=python_path)
+    assert [status for _, _, status in ended] == [2, 2], ended
+    errors = [line for _, stderr, _ in ended for line in stderr.splitlines() if line.startswith("error:")]
+    assert errors == ["error: expected x, found y; do z"]
+    assert all(not stdout for stdout, _, _ in ended) and not (tmp_path / "out" / "cedistill.json").exists()
