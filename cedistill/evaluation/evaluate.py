@@ -34,8 +34,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Re-rank and measure each data set; write ``metrics.json`` and ``runs/`` into ``output``.
 
-    Started in several processes by torchrun or accelerate, each re-ranks its part of the queries, the first one measures
-    and writes, and all return the same.
+    Started in several processes by torchrun or accelerate, each re-ranks its part of the queries, the first one
+    measures and writes, and all return the same.
 
     Args:
         model: a trained model's folder or Hub id, or a loaded Reranker.

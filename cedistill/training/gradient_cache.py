@@ -40,7 +40,7 @@ def backward(
         context: makes the context of a forward pass (autocast).
     """
     chunks = batch["chunks"]
-    again = _scored_twice([chunk["input_ids"].numel() for chunk in chunks], graph_tokens)
+    again = scored_twice([chunk["input_ids"].numel() for chunk in chunks], graph_tokens)
     states: list[list[Tensor]] = []
     outputs: list[Tensor] = []
     with torch.no_grad(), context():
@@ -65,7 +65,7 @@ def backward(
     return loss.detach()
 
 
-def _scored_twice(tokens: Sequence[int], graph_tokens: int) -> int:
+def scored_twice(tokens: Sequence[int], graph_tokens: int) -> int:
     """Return how many of the first chunks do not keep their activations."""
     kept = 0
     for place in range(len(tokens) - 1, -1, -1):

@@ -61,7 +61,9 @@ def make_loader(lists: Any, lists_per_step: int, collate: Callable[[Sequence[Any
 
 def as_tensors(batch: Any, *, pinned: bool) -> Any:
     """Return a batch of the loader with tensors again, in pinned memory where a device is to fetch them."""
-    return mapped(batch, np.ndarray, lambda one: torch.from_numpy(one).pin_memory() if pinned else torch.from_numpy(one))
+    return mapped(
+        batch, np.ndarray, lambda one: torch.from_numpy(one).pin_memory() if pinned else torch.from_numpy(one)
+    )
 
 
 def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:

@@ -39,7 +39,9 @@ def _gradient(model, batch, loss, graph_tokens):
         return model(**chunk).logits.squeeze(-1)
 
     def loss_of(flat):
-        return loss(flat.new_zeros(batch["mask"].shape).masked_scatter(batch["mask"], flat), batch["targets"], batch["mask"])
+        return loss(
+            flat.new_zeros(batch["mask"].shape).masked_scatter(batch["mask"], flat), batch["targets"], batch["mask"]
+        )
 
     torch.manual_seed(5)
     model.zero_grad()
@@ -109,6 +111,8 @@ def test_batches_travel_as_arrays_and_come_back_equal(encoder_with_dropout):
     sent = AsArrays(lambda lists: _batch(encoder))([])
     assert isinstance(sent["mask"], np.ndarray) and isinstance(sent["pairs"]["chunks"][0]["input_ids"], np.ndarray)
     back = as_tensors(sent, pinned=False)
-    assert torch.equal(back["targets"], plain["targets"]) and torch.equal(back["pairs"]["order"], plain["pairs"]["order"])
+    assert torch.equal(back["targets"], plain["targets"]) and torch.equal(
+        back["pairs"]["order"], plain["pairs"]["order"]
+    )
     for one, other in zip(back["pairs"]["chunks"], plain["pairs"]["chunks"], strict=True):
         assert all(torch.equal(one[name], other[name]) for name in other)

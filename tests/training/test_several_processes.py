@@ -10,49 +10,71 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cedistill.config.benchmark import Evaluation
 from cedistill.config.train_data import TrainData
 from cedistill.evaluation.evaluate import evaluate
-from cedistill.config.benchmark import Evaluation
 from cedistill.training.train import train
 
-SETTINGS = [
-    "training.steps=50",
-    "training.queries=5",  # an odd one over two processes
-    "training.learning_rate=1e-3",
-    "training.precision=float32",
-    "training.max_grad_norm=0.5",
-    "training.validate_every=25",
-    "lists.size=9",
-]
-OBJECTIVES = ("hinge", "bce", "adr-mse")  # means over all pairs, all documents, all lists of the step
+LOSSES = ("hinge", "bce", "adr-mse")  # means over all pairs, all documents, all lists of the step
+OBJECTIVE = """
+title = "{loss}"
+loss = "{loss}"
+[lists]
+kind = "ranking"
+needs = ["labels"]
+size = 9
+[training]
+steps = 50
+queries = 5  # two processes take three and two
+learning_rate = 1e-3
+precision = "float32"
+max_grad_norm = 0.5
+validate_every = 25
+"""
 
 WORK = """
-import json, os, sys
+import json, sys
 from pathlib import Path
+import torch
 from cedistill import processes
 from cedistill.config.benchmark import Evaluation
 from cedistill.config.train_data import TrainData
 from cedistill.evaluation.evaluate import evaluate
+from cedistill.training.exchange import gather_lists, sum_gradients
 from cedistill.training.train import train
+from cedistill.training.trainer import set_random_state
 
-backbone, lists, tiny, folder, settings, objectives = sys.argv[1:7]
-settings, folder = json.loads(settings), Path(folder)
-for objective in json.loads(objectives):
-    train(backbone, objective, folder / objective, data=TrainData(lists=lists), settings=settings, workers=0,
+backbone, lists, tiny, folder = sys.argv[1:5]
+folder = Path(folder)
+for objective in sorted(folder.glob("*.toml")):
+    train(backbone, str(objective), folder / objective.stem, data=TrainData(lists=lists), workers=0,
           validate=tiny, validate_candidates=f"{tiny}/candidates.trec")
 
 def stop(step, steps, words):
     if step == 30:
         raise KeyboardInterrupt
 
-broken = dict(data=TrainData(lists=lists), settings=settings, workers=0)
 try:
-    train(backbone, "hinge", folder / "broken", progress=stop, **broken)
+    train(backbone, str(folder / "hinge.toml"), folder / "broken", data=TrainData(lists=lists), workers=0,
+          validate=tiny, validate_candidates=f"{tiny}/candidates.trec", progress=stop)
 except KeyboardInterrupt:
     pass
-train(backbone, "hinge", folder / "broken", resume=True, **broken)
+train(backbone, str(folder / "hinge.toml"), folder / "broken", data=TrainData(lists=lists), workers=0,
+      validate=tiny, validate_candidates=f"{tiny}/candidates.trec", resume=True)
 found = evaluate(folder / "hinge", [Evaluation(dataset=tiny, candidates=f"{tiny}/candidates.trec")], folder / "figures")
-(folder / f"found-{processes.number()}.json").write_text(json.dumps(found))
+number = processes.number()
+(folder / f"found-{number}.json").write_text(json.dumps(found))
+
+torch.manual_seed(7)
+set_random_state(7)
+drawn = torch.rand(1).item()
+own = torch.tensor([[1.0, 2.0], [3.0, 4.0]] if number == 0 else [[5.0, 6.0, 7.0]], requires_grad=True)
+scores, targets, mask = gather_lists(own, 10 * own.detach(), torch.ones_like(own, dtype=torch.bool), 3, 4)
+(scores * mask).square().sum().backward()
+weight = torch.nn.Parameter(torch.zeros(2))
+weight.grad = torch.tensor([1.0, float(number)])
+sum_gradients([weight, torch.nn.Parameter(torch.zeros(1))])
+print(json.dumps([drawn, *(one.tolist() for one in (scores, targets, mask.int(), own.grad, weight.grad))]))
 processes.stop()
 """
 
@@ -83,7 +105,11 @@ def ragged_lists(tmp_path):
     with path.open("w") as file:
         for i in range(30):
             documents = [f"this tells of topic{j} " * (1 + (i + j) % 4) for j in range(2 + i % 8)]
-            one = {"query": f"what about topic{i % 6}", "docs": documents, "labels": [1.0] + [0.0] * (len(documents) - 1)}
+            one = {
+                "query": f"what about topic{i % 6}",
+                "docs": documents,
+                "labels": [1.0] + [0.0] * (len(documents) - 1),
+            }
             one["scores"] = {"teacher": [float((7 * j + i) % 11) for j in range(len(documents))]}
             file.write(json.dumps(one) + "\n")
     return str(path)
@@ -92,57 +118,32 @@ def ragged_lists(tmp_path):
 def test_two_processes_make_what_one_makes(tiny, tiny_bert, ragged_lists, tmp_path):
     two, one = tmp_path / "two", tmp_path / "one"
     two.mkdir()
-    arguments = [str(tiny_bert), ragged_lists, str(tiny), str(two), json.dumps(SETTINGS), json.dumps(OBJECTIVES)]
-    ended = _launch([sys.executable, "-c", WORK, *arguments])
+    for loss in LOSSES:
+        (two / f"{loss}.toml").write_text(OBJECTIVE.format(loss=loss))
+    ended = _launch([sys.executable, "-c", WORK, str(tiny_bert), ragged_lists, str(tiny), str(two)])
     assert [status for _, _, status in ended] == [0, 0], ended
-    for objective in OBJECTIVES:
-        train(
-            str(tiny_bert),
-            objective,
-            one / objective,
-            data=TrainData(lists=ragged_lists),
-            settings=SETTINGS,
-            workers=0,
-            validate=str(tiny),
-            validate_candidates=f"{tiny}/candidates.trec",
-        )
-        (losses, validations), (expected, expected_validations) = _losses(two / objective), _losses(one / objective)
-        assert len(losses) == 50 and max(expected) > 0.01
+    for loss in LOSSES:
+        objective, candidates = str(two / f"{loss}.toml"), f"{tiny}/candidates.trec"
+        data = TrainData(lists=ragged_lists)
+        validation = {"validate": str(tiny), "validate_candidates": candidates}
+        train(str(tiny_bert), objective, one / loss, data=data, workers=0, **validation)
+        (losses, validations), (expected, expected_validations) = _losses(two / loss), _losses(one / loss)
+        assert len(losses) == 50 and max(expected) - min(expected) > 1e-3
         assert losses == pytest.approx(expected, abs=1e-5)
         assert validations == expected_validations and len(validations) >= 2
+        assert {path.name for path in (two / loss).iterdir()} == {path.name for path in (one / loss).iterdir()}
     whole, broken = (load_file(two / name / "model.safetensors") for name in ("hinge", "broken"))
-    assert _losses(two / "broken")[0] == pytest.approx(_losses(two / "hinge")[0], abs=0)
-    assert sorted(path.name for path in (two / "hinge").iterdir()) == sorted(path.name for path in (one / "hinge").iterdir())
-    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert _losses(two / "broken") == _losses(two / "hinge")
     found = [json.loads((two / f"found-{number}.json").read_text()) for number in range(2)]
     evaluation = Evaluation(dataset=str(tiny), candidates=f"{tiny}/candidates.trec")
-    expected = evaluate(two / "hinge", [evaluation], tmp_path / "figures")
-    assert found[0] == found[1] == json.loads(json.dumps(expected))
-    assert found[0] == json.loads((two / "figures" / "metrics.json").read_text())
+    assert found[0] == found[1] == json.loads((two / "figures" / "metrics.json").read_text())
+    assert found[0] == json.loads(json.dumps(evaluate(two / "hinge", [evaluation], tmp_path / "figures")))
+    _check_exchange(*(json.loads(out) for out, _, _ in ended))
 
 
-def test_dropout_differs_between_processes_and_scores_are_shared(tmp_path):
-    work = """
-import torch
-from cedistill import processes
-from cedistill.training.exchange import gather_lists, sum_gradients
-from cedistill.training.trainer import set_random_state
-processes.start()
-number = processes.number()
-torch.manual_seed(7); set_random_state(7)
-drawn = torch.rand(1).item()
-own = torch.tensor([[1.0, 2.0], [3.0, 4.0]] if number == 0 else [[5.0, 6.0, 7.0]], requires_grad=True)
-mask = torch.ones_like(own, dtype=torch.bool)
-scores, targets, mask = gather_lists(own, 10 * own.detach(), mask, 3, 4)
-loss = (scores * mask).square().sum()
-loss.backward()
-weight = torch.nn.Parameter(torch.zeros(2)); weight.grad = torch.tensor([1.0, float(number)])
-sum_gradients([weight, torch.nn.Parameter(torch.zeros(1))])
-print([drawn, scores.tolist(), targets.tolist(), mask.int().tolist(), own.grad.tolist(), weight.grad.tolist()])
-processes.stop()
-"""
-    (first, second) = (json.loads(out) for out, _, _ in _launch([sys.executable, "-c", work]))
-    assert first[0] != second[0] and first[0] == torch.rand(1, generator=torch.Generator().manual_seed(7)).item()
+def _check_exchange(first, second):
+    assert first[0] == torch.rand(1, generator=torch.Generator().manual_seed(7)).item() != second[0]  # dropout
     assert first[1] == second[1] == [[1, 2, 0, 0], [3, 4, 0, 0], [5, 6, 7, 0]]
     assert first[2] == second[2] == [[10, 20, 0, 0], [30, 40, 0, 0], [50, 60, 70, 0]]
     assert first[3] == second[3] == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
