@@ -50,10 +50,11 @@ def cedistill(
     from cedistill.console import set_up_logging
 
     set_up_logging(verbose)
-    if processes.count() > 1 and context.invoked_subcommand not in TOGETHER:
+    command = context.invoked_subcommand
+    if processes.count() > 1 and command not in (*TOGETHER, None):
         raise InputError(
-            f"expected one process for {context.invoked_subcommand or 'this command'}, found {processes.count()}; "
-            f"start it without a launcher (only {' and '.join(TOGETHER)} work in several processes)"
+            f"expected one process for {command}, found {processes.count()}; start it without a launcher "
+            f"(only {' and '.join(TOGETHER)} work in several processes)"
         )
     if version:
         typer.echo(f"cedistill {__version__}")

@@ -126,8 +126,8 @@ def failing(status: int, message: str) -> tuple[bool, int]:
     """
     if count() == 1:
         return True, status
-    if not _stores:  # before they were connected all processes did the same, and fail alike
-        return is_first(), status
+    if not _stores:  # before they were connected all processes of a machine did the same, and fail alike
+        return _of_launcher("LOCAL_RANK", 0) == 0, status
     mine = json.dumps({"process": number(), "status": status, "message": message})
     try:
         found = json.loads(_stores[0].compare_set(_FAILED, "", mine))

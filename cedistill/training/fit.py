@@ -109,7 +109,7 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
         load_best_model_at_end=job.validation is not None,
         metric_for_best_model=MEASURE if job.validation else None,
         greater_is_better=True if job.validation else None,
-        logging_steps=math.gcd(every, max(1, plan.steps // 50)),
+        logging_steps=_divisor(every, plan.steps // 50),
         logging_nan_inf_filter=False,
         dataloader_num_workers=job.workers,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -123,6 +123,11 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
 def _every(asked: int, steps: int) -> int:
     """Return the steps between checkpoints and validations: as asked, or four times in a shorter run."""
     return min(asked, max(1, math.ceil(steps / 4)))
+
+
+def _divisor(every: int, most: int) -> int:
+    """Return the largest divisor of ``every`` that is at most ``most``, or 1: each line of the log waits for a GPU."""
+    return next(one for one in range(max(1, min(every, most)), 0, -1) if every % one == 0)
 
 
 def _last_whole(checkpoints: Path) -> str | None:

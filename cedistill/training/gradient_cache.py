@@ -52,7 +52,8 @@ def backward(
     leaves = [output.detach().requires_grad_() for output in outputs]
     kept = outputs[again:]
     del outputs
-    loss = loss_of(torch.cat(leaves)[torch.argsort(batch["order"]).to(leaves[0].device)])
+    order = batch["order"].to(leaves[0].device, non_blocking=True)  # sorted there: nothing waits for the device
+    loss = loss_of(torch.cat(leaves)[torch.argsort(order)])
     loss.backward()
     gradients = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
     torch.autograd.backward(kept, gradients[again:])

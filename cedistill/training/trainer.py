@@ -60,8 +60,8 @@ class ListTrainer(Trainer):
         model.train()
         batch = as_tensors(inputs, pinned=device.type == "cuda")
         check_finite("targets", batch["targets"])
-        places = batch["mask"].flatten().nonzero().squeeze(1).to(device, non_blocking=True)
-        targets, mask = (batch[name].to(device, non_blocking=True) for name in ("targets", "mask"))
+        places = as_tensors(batch["mask"].flatten().nonzero().squeeze(1).numpy(), pinned=device.type == "cuda")
+        places, targets, mask = (one.to(device, non_blocking=True) for one in (places, batch["targets"], batch["mask"]))
         self.pairs_seen += len(places)
 
         def loss_of(flat: Tensor) -> Tensor:
