@@ -30,7 +30,7 @@ def set_up_logging(verbose: bool) -> None:
 def phases() -> Iterator[Callable[[str], Advance]]:
     """Yield a function that starts a phase of work by name and returns what reports its progress."""
     if not processes.is_first():
-        yield lambda name: lambda done, total, words="": None
+        yield _silence
         return
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -45,6 +45,13 @@ def phases() -> Iterator[Callable[[str], Advance]]:
     )
     with Progress(*columns, console=console) as bars:
         yield lambda name: _bar(bars, name)
+
+
+def _silence(name: str) -> Advance:
+    def advance(done: int, total: int, words: str = "") -> None:
+        pass
+
+    return advance
 
 
 def _bar(bars: Progress, name: str) -> Advance:

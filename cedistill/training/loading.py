@@ -52,7 +52,7 @@ def make_loader(lists: Any, lists_per_step: int, collate: Callable[[Sequence[Any
     shares = Shares(len(lists) // lists_per_step, lists_per_step, processes.number(), processes.count())
     return DataLoader(
         lists,
-        batch_sampler=shares,  # type: ignore[arg-type]  # any iterable of numbers with a length does
+        batch_sampler=shares,
         collate_fn=AsArrays(collate),
         num_workers=workers,
         prefetch_factor=4 if workers else None,  # texts differ in length, so that batches do in time
