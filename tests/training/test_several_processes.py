@@ -90,7 +90,7 @@ def _launch(command, **more):
         started.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
-    return [(*one.communicate(timeout=150), one.returncode) for one in started]
+    return [(*one.communicate(timeout=500), one.returncode) for one in started]
 
 
 def _losses(folder):
@@ -115,6 +115,7 @@ def ragged_lists(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_makes(tiny, tiny_bert, ragged_lists, tmp_path):
     two, one = tmp_path / "two", tmp_path / "one"
     two.mkdir()
@@ -151,23 +152,34 @@ def _check_exchange(first, second):
     assert first[5] == second[5] == [2, 1]
 
 
-def test_an_error_of_one_process_ends_both_with_its_status(tiny_bert, ragged_lists, tmp_path):
-    (tmp_path / "failing.py").write_text(
-        "import os\nfrom cedistill.errors import InputError\n"
-        "def loss(scores, targets, mask=None):\n"
-        "    if os.environ['RANK'] == '1':\n        raise InputError('expected x, found y; do z')\n"
-        "    return scores[mask].square().mean()\n"
-    )
-    objective = tmp_path / "mine.toml"
-    objective.write_text(
-        'title = "Mine"\nloss = "failing:loss"\n[lists]\nkind = "ranking"\nneeds = ["labels"]\nsize = 9\n'
-        "[training]\nsteps = 4\nlearning_rate = 1e-3\nqueries = 4\n"
-    )
-    command = [sys.executable, "-m", "cedistill", "train", "--backbone", str(tiny_bert), "--objective", str(objective)]
-    command += ["--lists", ragged_lists, "--output", str(tmp_path / "out"), "--workers", "0"]
+FAILING = """
+import os
+from cedistill.errors import InputError
+from cedistill.losses import hinge
+
+calls = 0
+
+def loss(scores, targets, mask=None):
+    global calls
+    calls += 1
+    if calls == 21 and os.environ["RANK"] == "1":
+        raise InputError("expected x, found y; do z")
+    return hinge(scores, targets, mask)
+"""
+
+
+def test_equal_losses_until_an_error_of_one_process_ends_both(tiny_bert, ragged_lists, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    for name, loss in {"failing": "failing:loss", "hinge": "hinge"}.items():
+        (tmp_path / f"{name}.toml").write_text(OBJECTIVE.format(loss=loss))
+    command = [sys.executable, "-m", "cedistill", "train", "--backbone", str(tiny_bert), "--lists", ragged_lists]
+    command += ["--objective", str(tmp_path / "failing.toml"), "--output", str(tmp_path / "two"), "--workers", "0"]
     python_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     ended = _launch(command, PYTHONPATH=python_path)
     assert [status for _, _, status in ended] == [2, 2], ended
     errors = [line for _, stderr, _ in ended for line in stderr.splitlines() if line.startswith("error:")]
     assert errors == ["error: expected x, found y; do z"]
-    assert all(not stdout for stdout, _, _ in ended) and not (tmp_path / "out" / "cedistill.json").exists()
+    assert all(not stdout for stdout, _, _ in ended) and not (tmp_path / "two" / "cedistill.json").exists()
+    train(str(tiny_bert), str(tmp_path / "hinge.toml"), tmp_path / "one", data=TrainData(lists=ragged_lists), workers=0)
+    losses, expected = _losses(tmp_path / "two")[0], _losses(tmp_path / "one")[0]
+    assert len(losses) == 20 and losses == pytest.approx(expected[:20], abs=1e-5)
