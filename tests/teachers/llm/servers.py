@@ -1,6 +1,7 @@
 """A server that speaks OpenAI's chat protocol over real HTTP, with faults on demand."""
 
 import json
+import re
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -101,3 +102,9 @@ def serving(chat, port=0):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def highest_title_first(request):
+    """Rank the passages of ``tiny`` ("[n] Title j ...") by j, the highest first."""
+    shown = re.findall(r"^\[(\d+)\] Title (\d+)", said(request), re.M)
+    return " > ".join(f"[{number}]" for number, title in sorted(shown, key=lambda one: -int(one[1])))
