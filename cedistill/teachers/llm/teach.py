@@ -107,6 +107,7 @@ async def _teach(
         raise
     finally:
         await model.close()
+    taught.agreement = {one: taught.agreement[one] for one in candidates if one in taught.agreement}
     taught.account = _account(model, settings, template, asker, faults, taught)
     return taught
 

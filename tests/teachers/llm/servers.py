@@ -51,7 +51,7 @@ class Chat:
             before = self.came[question]
             self.came[question] += 1
             self.requests.append(request)
-            self.headers.append(dict(handler.headers))
+            self.headers.append(handler.headers)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
