@@ -21,7 +21,7 @@ from cedistill.teachers.llm.settings import Settings, templates
 from cedistill.teachers.llm.teach import Taught
 from cedistill.teachers.llm.teach import teach as llm_teach
 
-COMBINATIONS = ("mean", "zscore", "rrf", "agreement")
+DEFAULT_COMBINATION = "mean"
 LLM = "llm"
 
 Advance = Callable[[int, int, str], None]
@@ -55,8 +55,11 @@ def check(wanted: Wanted, output: Path) -> list[tuple[str, str]]:
     from cedistill.teachers.members import parse_teacher
 
     teachers = [parse_teacher(reference) for reference in wanted.teachers]
-    if wanted.combine is not None and wanted.combine not in COMBINATIONS:
-        raise InputError(unknown("combination", wanted.combine, COMBINATIONS))
+    if wanted.combine is not None:
+        from cedistill.teachers.combine import COMBINATIONS
+
+        if wanted.combine not in COMBINATIONS:
+            raise InputError(unknown("combination", wanted.combine, COMBINATIONS))
     if wanted.combine is not None and len(teachers) == 1:
         raise InputError("expected several --teacher to combine, found one; name more, or drop --combine")
     asked = [name for kind, name in teachers if kind == LLM]
@@ -114,7 +117,7 @@ def teach(wanted: Wanted, collection: Collection, candidates: Run, output: Path,
     if len(teachers) > 1:
         from cedistill.teachers.combine import combine
 
-        how = wanted.combine or COMBINATIONS[0]
+        how = wanted.combine or DEFAULT_COMBINATION
         write_run(output, combine(runs, how), f"teachers-{how}")
     report = {"output": str(output), "combine": how, "teachers": accounts}
     if asks:

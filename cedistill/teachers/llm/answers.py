@@ -13,7 +13,7 @@ from dataclasses import dataclass
 MISSING, REPEATED, OUT_OF_RANGE, PROSE, UNCLEAR = "missing", "repeated", "out-of-range", "prose", "unclear"
 
 _BRACKETS = re.compile(r"\[\s*([0-9]+(?:\s*[,;>]\s*[0-9]+)*)\s*\]")
-_CHAIN = re.compile(r"(?:[A-Za-z]+\s*)?[0-9]+(?:\s*>\s*(?:[A-Za-z]+\s*)?[0-9]+)+")
+_CHAIN = re.compile(r"(?<![0-9])(?:[A-Za-z]{1,20}\s*)?[0-9]++(?:\s*>\s*(?:[A-Za-z]{1,20}\s*)?[0-9]++)+")
 _NUMBERS_ALONE = re.compile(r"[0-9]+(?:[\s,;]+[0-9]+)*[.,;]?")
 _GRADE_WORD = re.compile(
     r"\b(?:grade|score|rating|relevance|answer)\b\W{0,8}(?:is\b\W{0,8})?([0-3])(?![0-9.]*[0-9])", re.I

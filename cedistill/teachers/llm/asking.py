@@ -115,6 +115,8 @@ class Asker:
                 completion = await self._attempt(question)
                 if completion.text.strip() or completion.tokens or attempt == self.limits.attempts:
                     return completion
+                if completion.cut:
+                    return self._cut(completion)
                 failure = TryAgain("an empty answer")
             except Refused as error:
                 if question.may_be_refused and error.status in _UNKNOWN_PARAMETERS:
@@ -136,6 +138,15 @@ class Asker:
             f"{self.model.name}: expected an answer, found {failure} after {attempt} attempts; "
             "check the server and run the same command again"
         )
+
+    def _cut(self, completion: Completion) -> Completion:
+        """Take an answer that was cut before it began: asking again would cost as much and give as little."""
+        if self.now.answers == 0:
+            raise TeacherStopped(
+                f"{self.model.name}: expected an answer, found its {completion.completion_tokens} tokens used up "
+                "before it began; allow a model that reasons more with --answer-tokens"
+            )
+        return completion
 
     async def _attempt(self, question: Question) -> Completion:
         asked = prompt_tokens(question.messages)

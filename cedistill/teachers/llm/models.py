@@ -48,9 +48,14 @@ def model_name(name: str, settings: Settings) -> str:
     """Return what stands for a model in the journal: its name at the server, or a local folder with its hash.
 
     Raises:
-        InputError: without a URL, it is neither a folder with a model nor a Hub id.
+        InputError: without a URL, it is neither a folder with a model nor a Hub id; the URL is malformed, or the key's
+            variable unset.
     """
     if settings.base_url is not None:
+        from cedistill.teachers.llm.server import check_url, key_from
+
+        check_url(settings.base_url)
+        key_from(settings.key_env)
         return name
     folder = Path(name).expanduser()
     if folder.is_dir():

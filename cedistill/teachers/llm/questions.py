@@ -30,12 +30,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer: its text, for each token the likeliest ones with log-probabilities where given, and what it took."""
+    """An answer: its text, for each token the likeliest ones with log-probabilities where given, and what it took.
+
+    One that was ``cut`` reached the limit of its tokens.
+    """
 
     text: str
     tokens: Sequence[Mapping[str, float]] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cut: bool = False
 
 
 Ask = Callable[[Question], Awaitable[Completion]]

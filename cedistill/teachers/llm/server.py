@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, name: str, base_url: str, key: str | None, timeout: float) -> None:
         """Take the model's name there, the URL up to /v1, the key if it wants one, seconds for a whole answer."""
-        _check_url(base_url)
+        check_url(base_url)
         try:
             import openai
         except ImportError:
@@ -124,9 +124,7 @@ def read_completion(body: str, asked: int) -> Completion:
     try:
         content = json.loads(body)
         choice = content["choices"][0]
-        text = choice["message"].get("content") or ""
-        if not isinstance(text, str):
-            raise TypeError
+        text = _text(choice["message"].get("content"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise TryAgain(f"no chat completion: {shown(body.strip())}") from None
     usage = content.get("usage") or {}
@@ -134,7 +132,8 @@ def read_completion(body: str, asked: int) -> Completion:
         text,
         likeliest_tokens(choice.get("logprobs")),
         _count(usage, "prompt_tokens", asked),
-        _count(usage, "completion_tokens", -(-len(text.encode()) // 4)),
+        _count(usage, "completion_tokens", -(-len(text.encode("utf-8", "replace")) // 4)),
+        choice.get("finish_reason") == "length",
     )
 
 
@@ -154,6 +153,15 @@ def likeliest_tokens(logprobs: Any) -> list[dict[str, float]] | None:
     return tokens if any(tokens) else None
 
 
+def _text(content: Any) -> str:
+    """Return the text of a message, which may be in parts. Raises TypeError for anything else."""
+    if isinstance(content, list):
+        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    if content is not None and not isinstance(content, str):
+        raise TypeError
+    return content or ""
+
+
 def _count(usage: Any, name: str, otherwise: int) -> int:
     value = usage.get(name) if isinstance(usage, dict) else None
     return value if isinstance(value, int) and value >= 0 else otherwise
@@ -170,7 +178,8 @@ def _message(body: str) -> str:
     return f": {shown(message, 200)}" if message else ""
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Refuse what is no URL of a server, or holds a password. Raises InputError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise InputError(f"expected --base-url as http(s)://HOST/v1, found {shown(url)}; give the URL up to /v1")

@@ -180,6 +180,24 @@ def test_a_budget_stops_and_what_was_answered_is_kept(budget, collection, ask_se
     assert set(chat.answered.values()) == {1} and len(chat.requests) == 24
 
 
+def test_answers_that_were_cut_before_they_began(collection, ask_server, settings):
+    """The first one stops the teacher before more is spent in vain; later ones count as malformed, never repeated."""
+
+    def cut_short(request):
+        return completion("").replace(b'"stop"', b'"length"')
+
+    with serving(Chat(cut_short)) as chat, pytest.raises(TeacherStopped, match="--answer-tokens"):
+        ask_server(chat, *collection, settings(workers=1))
+    assert len(chat.requests) == 1
+
+    def but_the_first(request):
+        return highest_title_first(request) if len(chat.requests) == 1 else cut_short(request)
+
+    with serving(Chat(but_the_first)) as chat:
+        taught = ask_server(chat, *collection, settings(workers=1))
+    assert len(chat.requests) == 24 and taught.account["faults"] == {"missing": 23}
+
+
 def test_no_more_requests_at_once_than_workers(collection, ask_server, settings):
     def slow(*_):
         time.sleep(0.02)

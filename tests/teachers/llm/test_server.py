@@ -46,6 +46,12 @@ def test_tokens_are_estimated_where_the_server_counts_none():
     assert (found.text, found.prompt_tokens, found.completion_tokens) == ("[1] > [2]", 55, 3)
 
 
+def test_texts_in_parts_and_answers_that_were_cut():
+    parts = '[{"type": "text", "text": "[1] >"}, {"type": "text", "text": " [2]"}]'
+    found = read_completion(f'{{"choices": [{{"finish_reason": "length", "message": {{"content": {parts}}}}}]}}', 5)
+    assert found.text == "[1] > [2]" and found.cut
+
+
 @pytest.mark.parametrize("body", ["", "null", "[]", "<html>", '{"choices": null}', '{"choices": [{"message": 3}]}'])
 def test_what_is_no_completion_is_asked_again(body):
     with pytest.raises(TryAgain, match="no chat completion"):

@@ -181,8 +181,8 @@ def test_bad_input_is_one_line_and_asks_and_writes_nothing(options, message, com
     with serving(Chat(lambda _: completion("x"))) as chat:
         done = _run(command(chat, *options), status=2)
     assert message in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert chat.requests == [] and not (tmp_path / "out" / "taught.trec").exists()
-    assert not list(tmp_path.rglob("*.jsonl*")) or _files(tmp_path / "out") == []
+    assert chat.requests == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_without_a_server_is_told_how(tiny, tmp_path):
