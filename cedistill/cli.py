@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cedistill.commands import data, evaluation, listing, scoring, study, teaching, training
+from cedistill.commands import data, evaluation, listing, scoring, study, teacher_quality, teaching, training
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -27,6 +27,7 @@ for _command in (
     evaluation.evaluate,
     scoring.retrieve,
     teaching.teach,
+    teacher_quality.teachers,
     study.run,
     study.report,
 ):
