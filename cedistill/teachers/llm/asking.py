@@ -150,18 +150,19 @@ class Asker:
 
     async def _attempt(self, question: Question) -> Completion:
         asked = prompt_tokens(question.messages)
-        await self.budget.reserve(most := asked + answer_limit(question))
-        self.requests += 1
-        used = 0
-        try:
-            async with self._slots:
-                await self.pace.wait(expected := asked + question.expected_tokens)
+        expected, most = asked + question.expected_tokens, asked + answer_limit(question)
+        async with self._slots:
+            await self.pace.wait(expected)
+            await self.budget.reserve(most)  # last, so that whoever stops the rest finds no reserved request unsent
+            self.requests += 1
+            used = 0
+            try:
                 completion = await self._send(question)
-            used = completion.prompt_tokens + completion.completion_tokens
-            self.pace.settle(expected, used)
-            return completion
-        finally:
-            self.budget.settle(most, used)
+                used = completion.prompt_tokens + completion.completion_tokens
+                self.pace.settle(expected, used)
+                return completion
+            finally:
+                self.budget.settle(most, used)
 
     async def _send(self, question: Question) -> Completion:
         task = asyncio.current_task()

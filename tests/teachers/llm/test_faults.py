@@ -180,6 +180,12 @@ def test_a_budget_stops_and_what_was_answered_is_kept(budget, collection, ask_se
     assert set(chat.answered.values()) == {1} and len(chat.requests) == 24
 
 
+def test_a_budget_is_used_up_where_many_questions_wait(collection, ask_server, settings, journal_keys):
+    with serving(Chat(lambda _: "A")) as chat, pytest.raises(BudgetSpent, match="stopped after 10 requests"):
+        ask_server(chat, *collection, settings(method="pairwise", depth=4), Budget(requests=10))
+    assert len(chat.requests) == len(journal_keys()) == 10
+
+
 def test_answers_that_were_cut_before_they_began(collection, ask_server, settings):
     """The first one stops the teacher before more is spent in vain; later ones count as malformed, never repeated."""
 

@@ -1,7 +1,6 @@
 """`teach` as a user runs it: a process of its own, against a real server."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 import pytest
 from servers import Chat, completion, highest_title_first, send, serving
 
+from cedistill.cli import main
 from cedistill.data.runs import read_run
 
 KEY = "sk-very-secret-0123456789"
@@ -28,19 +28,30 @@ def command(tiny, tmp_path):
     return made
 
 
-def _run(command, status=0, **variables):
-    environment = {**os.environ, "OPENAI_API_KEY": KEY, **variables}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr and KEY not in done.stderr + done.stdout
-    return done
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line in this process, which saves the imports of most tests; returns what it printed."""
+
+    def ran(command, status=0, **variables):
+        for name, value in {"OPENAI_API_KEY": KEY, **variables}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["cedistill", *command[3:]])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        assert end.value.code == status, printed.err
+        assert KEY not in printed.err + printed.out
+        return printed
+
+    return ran
 
 
 def _files(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
-def test_a_run_its_journal_and_its_report_and_the_key_nowhere(command, tmp_path):
+def test_a_run_its_journal_and_its_report_and_the_key_nowhere(run, command, tmp_path):
     """The server repeats the key wherever it can: in an answer, and in a failure."""
 
     def fail_once(handler, request, before):
@@ -50,12 +61,12 @@ def test_a_run_its_journal_and_its_report_and_the_key_nowhere(command, tmp_path)
         return True
 
     with serving(Chat(lambda request: f"{highest_title_first(request)} {KEY}", fail_once)) as chat:
-        done = _run([*command(chat, "--json"), "--price-in", "2", "--price-out", "10"])
+        done = run([*command(chat, "--json"), "--price-in", "2", "--price-out", "10"])
     out = tmp_path / "out"
     assert _files(out) == ["taught.trec", "taught.trec.journal.jsonl", "taught.trec.report.json"]
     assert chat.headers[0]["Authorization"] == f"Bearer {KEY}"
     assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    report = json.loads(done.stdout)
+    report = json.loads(done.out)
     assert report == json.loads((out / "taught.trec.report.json").read_text())
     account = report["teachers"][0]
     assert (account["requests"], account["retries"], account["answers"], account["malformed"]) == (25, 1, 24, 24)
@@ -63,17 +74,17 @@ def test_a_run_its_journal_and_its_report_and_the_key_nowhere(command, tmp_path)
     assert list(read_run(out / "taught.trec")["q0"])[:2] == ["d9", "d8"]
 
 
-def test_a_refused_key_is_told_without_it(command, tmp_path):
+def test_a_refused_key_is_told_without_it(run, command, tmp_path):
     def refuse(handler, *_):
         send(handler, 401, f'{{"error": {{"message": "Incorrect API key provided: {KEY}"}}}}'.encode())
         return True
 
     with serving(Chat(highest_title_first, refuse)) as chat:
-        done = _run(command(chat), status=1)
-    assert "check the key" in done.stderr and _files(tmp_path / "out") == []
+        done = run(command(chat), status=1)
+    assert "check the key" in done.err and _files(tmp_path / "out") == []
 
 
-def test_kill_and_go_on(command, tmp_path):
+def test_kill_and_go_on(run, command, tmp_path):
     """Killed with half of the answers, some under way; what is in the journal is not asked again."""
 
     def slower(*_):
@@ -81,7 +92,7 @@ def test_kill_and_go_on(command, tmp_path):
         return False
 
     with serving(Chat(highest_title_first)) as chat:
-        _run(command(chat, name="whole/taught.trec"))
+        run(command(chat, name="whole/taught.trec"))
     journal = tmp_path / "out" / "taught.trec.journal.jsonl"
     with serving(Chat(highest_title_first, slower)) as chat:
         with subprocess.Popen(command(chat, "--workers", "2"), stderr=subprocess.DEVNULL) as process:
@@ -95,19 +106,19 @@ def test_kill_and_go_on(command, tmp_path):
         known = {json.loads(line)["key"] for line in journal.read_bytes().splitlines()[:-1]}
         before = len(chat.requests)
         time.sleep(0.2)  # the server may still answer what nobody waits for
-        done = _run(command(chat, "--json"))
-    account = json.loads(done.stdout)["teachers"][0]
+        done = run(command(chat, "--json"))
+    account = json.loads(done.out)["teachers"][0]
     assert account["from_journal"] == len(known) >= 8 and len(chat.requests) - before == 24 - len(known)
     keys = [json.loads(line)["key"] for line in journal.read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 24
     assert (tmp_path / "out" / "taught.trec").read_bytes() == (tmp_path / "whole" / "taught.trec").read_bytes()
 
     (tmp_path / "out" / "taught.trec").unlink()
-    _run(command(chat, "--offline"))  # the server is gone: the journal alone
+    run(command(chat, "--offline"))  # the server is gone: the journal alone
     assert (tmp_path / "out" / "taught.trec").read_bytes() == (tmp_path / "whole" / "taught.trec").read_bytes()
 
 
-def test_ctrl_c_waits_for_what_is_under_way_and_keeps_it(command, tmp_path):
+def test_ctrl_c_waits_for_what_is_under_way_and_keeps_it(run, command, tmp_path):
     def slow(*_):
         time.sleep(0.3)
         return False
@@ -128,36 +139,36 @@ def test_ctrl_c_waits_for_what_is_under_way_and_keeps_it(command, tmp_path):
     assert len(keys) == len(chat.requests) == sum(chat.answered.values()) < 24
 
 
-def test_a_dry_run_asks_and_writes_nothing_and_knows_the_journal(command, tmp_path):
+def test_a_dry_run_asks_and_writes_nothing_and_knows_the_journal(run, command, tmp_path):
     with serving(Chat(highest_title_first)) as chat:
         line = [*command(chat, "--json"), "--price-in", "1000000", "--price-out", "0"]
-        first = json.loads(_run([*line, "--dry-run"]).stdout)["teachers"][0]
+        first = json.loads(run([*line, "--dry-run"]).out)["teachers"][0]
         assert chat.requests == [] and not (tmp_path / "out").exists()
-        _run([*line, "--max-requests", "10"], status=1)
-        second = json.loads(_run([*line, "--dry-run"]).stdout)["teachers"][0]
+        run([*line, "--max-requests", "10"], status=1)
+        second = json.loads(run([*line, "--dry-run"]).out)["teachers"][0]
         assert len(chat.requests) == 10
     assert first["requests"] == 24 and first["from_journal"] == 0 and first["cost"] == first["prompt_tokens"] > 24 * 50
     assert second["requests"] + second["from_journal"] == 24 and second["from_journal"] == 10
 
 
-def test_a_spent_budget_is_a_failure_that_says_so(command, tmp_path):
+def test_a_spent_budget_is_a_failure_that_says_so(run, command, tmp_path):
     with serving(Chat(highest_title_first)) as chat:
-        done = _run(command(chat, "--max-requests", "3"), status=1)
-    assert done.stderr.splitlines()[-1].startswith("error: stopped after 3 requests, as --max-requests says")
+        done = run(command(chat, "--max-requests", "3"), status=1)
+    assert done.err.splitlines()[-1].startswith("error: stopped after 3 requests, as --max-requests says")
     assert len(chat.requests) == 3 and _files(tmp_path / "out") == ["taught.trec.journal.jsonl"]
 
 
-def test_shuffles_leave_their_confidence(command, tmp_path):
+def test_shuffles_leave_their_confidence(run, command, tmp_path):
     with serving(Chat(highest_title_first)) as chat:
-        _run(command(chat, "--shuffle", "2", "--window", "20"))
+        run(command(chat, "--shuffle", "2", "--window", "20"))
     rows = (tmp_path / "out" / "taught.trec.confidence.tsv").read_text().splitlines()
     assert rows == ["query-id\tkendall-tau\tweight", *(f"q{i}\t1.000000\t1.000000" for i in range(6))]
 
 
-def test_parameters_of_the_request(command):
+def test_parameters_of_the_request(run, command):
     with serving(Chat(highest_title_first)) as chat:
         options = ["--set", "max_tokens=null", "--set", "max_completion_tokens=99", "--set", "reasoning_effort=low"]
-        _run(command(chat, *options, "--key-env", "MINE"), MINE="another-key")
+        run(command(chat, *options, "--key-env", "MINE"), MINE="another-key")
     extra = {name: value for name, value in chat.requests[0].items() if name not in ("messages", "model")}
     assert extra == {"temperature": 0.0, "max_completion_tokens": 99, "reasoning_effort": "low"}
     assert chat.headers[0]["Authorization"] == "Bearer another-key" and chat.requests[0]["model"] == "m"
@@ -177,30 +188,30 @@ def test_parameters_of_the_request(command):
         (["--teacher", "llm:other", "--combine", "sum"], "unknown combination 'sum'"),
     ],
 )
-def test_bad_input_is_one_line_and_asks_and_writes_nothing(options, message, command, tmp_path):
+def test_bad_input_is_one_line_and_asks_and_writes_nothing(run, options, message, command, tmp_path):
     with serving(Chat(lambda _: completion("x"))) as chat:
-        done = _run(command(chat, *options), status=2)
-    assert message in done.stderr and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+        done = run(command(chat, *options), status=2)
+    assert message in done.err and done.err.startswith("error: ") and done.err.count("\n") == 1
     assert chat.requests == []
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_without_a_server_is_told_how(tiny, tmp_path):
+def test_a_model_without_a_server_is_told_how(run, tiny, tmp_path):
     line = [sys.executable, "-m", "cedistill", "teach", "--teacher", "llm:gpt-x", "--dataset", tiny, "--candidates"]
-    done = _run([*map(str, line), str(tiny / "candidates.trec"), "--output", str(tmp_path / "o")], status=2)
-    assert "expected --base-url for a model behind a server" in done.stderr
+    done = run([*map(str, line), str(tiny / "candidates.trec"), "--output", str(tmp_path / "o")], status=2)
+    assert "expected --base-url for a model behind a server" in done.err
 
 
-def test_several_teachers_are_kept_beside_their_combination(command, tiny, tmp_path):
+def test_several_teachers_are_kept_beside_their_combination(run, command, tiny, tmp_path):
     with serving(Chat(highest_title_first)) as chat:
-        done = _run(command(chat, "--teacher", f"run:{tiny / 'candidates.trec'}", "--combine", "rrf", "--json"))
-    report = json.loads(done.stdout)
+        done = run(command(chat, "--teacher", f"run:{tiny / 'candidates.trec'}", "--combine", "rrf", "--json"))
+    report = json.loads(done.out)
     members = tmp_path / "out" / "taught.trec.members"
     assert _files(members) == ["llm-m.trec", "run-candidates.trec"] and report["combine"] == "rrf"
     assert [one["run"] for one in report["teachers"]] == [str(members / name) for name in _files(members)]
     assert read_run(members / "run-candidates.trec") == read_run(tiny / "candidates.trec")
     # d0 is first of one and seventh of the other, as in the ranking of `test_kill_and_go_on`.
-    places = [sorted(run["q0"], key=lambda one, run=run: -run["q0"][one]).index("d0") + 1
-              for run in map(read_run, (members / name for name in _files(members)))]  # fmt: skip
+    places = [sorted(scores, key=lambda one, scores=scores: -scores[one]).index("d0") + 1
+              for scores in (read_run(members / name)["q0"] for name in _files(members))]  # fmt: skip
     combined = read_run(tmp_path / "out" / "taught.trec")["q0"]["d0"]
     assert combined == pytest.approx(sum(1 / (60 + place) for place in places) / 2, rel=1e-5)
