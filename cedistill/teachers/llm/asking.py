@@ -124,20 +124,24 @@ class Asker:
                 raise TeacherStopped(f"{self.model.name}: {error.reason}") from None
             except TryAgain as error:
                 failure = error
-            unreachable = failure.unreachable and self.now.answers == 0
-            if attempt == (min(UNREACHABLE_ATTEMPTS, self.limits.attempts) if unreachable else self.limits.attempts):
+            never_heard = failure.unreachable and self.now.answers == 0
+            if attempt == min(self.limits.attempts, UNREACHABLE_ATTEMPTS if never_heard else self.limits.attempts):
                 break
-            wait = min(LONGEST_WAIT, self.limits.first_wait * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
-            if failure.wait is not None:
-                self.pace.pause(failure.wait)
-                wait = failure.wait
-            self.retries += 1
-            logger.info("%s: %s; asking again in %.1f s (attempt %d)", self.model.name, failure, wait, attempt)
-            await asyncio.sleep(wait)
+            await self._pause(failure, attempt)
         raise TeacherStopped(
             f"{self.model.name}: expected an answer, found {failure} after {attempt} attempts; "
             "check the server and run the same command again"
         )
+
+    async def _pause(self, failure: TryAgain, attempt: int) -> None:
+        """Wait as long as the server asks everyone to, or twice as long each time, less up to a half by chance."""
+        wait = min(LONGEST_WAIT, self.limits.first_wait * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+        if failure.wait is not None:
+            self.pace.pause(failure.wait)
+            wait = failure.wait
+        self.retries += 1
+        logger.info("%s: %s; asking again in %.1f s (attempt %d)", self.model.name, failure, wait, attempt)
+        await asyncio.sleep(wait)
 
     def _cut(self, completion: Completion) -> Completion:
         """Take an answer that was cut before it began: asking again would cost as much and give as little."""
