@@ -165,12 +165,15 @@ def test_shuffles_leave_their_confidence(run, command, tmp_path):
     assert rows == ["query-id\tkendall-tau\tweight", *(f"q{i}\t1.000000\t1.000000" for i in range(6))]
 
 
-def test_parameters_of_the_request(run, command):
+def test_parameters_of_the_request_key_and_journal(run, command, tmp_path):
     with serving(Chat(highest_title_first)) as chat:
         options = ["--set", "max_tokens=null", "--set", "max_completion_tokens=99", "--set", "reasoning_effort=low"]
-        run(command(chat, *options, "--key-env", "MINE"), MINE="another-key")
+        options += ["--key-env", "MINE", "--journal", tmp_path / "elsewhere.jsonl"]
+        run(command(chat, *options), MINE="another-key")
     extra = {name: value for name, value in chat.requests[0].items() if name not in ("messages", "model")}
     assert extra == {"temperature": 0.0, "max_completion_tokens": 99, "reasoning_effort": "low"}
+    assert len((tmp_path / "elsewhere.jsonl").read_text().splitlines()) == 24
+    assert _files(tmp_path / "out") == ["taught.trec", "taught.trec.report.json"]
     assert chat.headers[0]["Authorization"] == "Bearer another-key" and chat.requests[0]["model"] == "m"
 
 
