@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cedistill import processes
-from cedistill.commands import data, evaluation, listing, scoring, study, teacher_quality, training
+from cedistill.commands import data, evaluation, listing, scoring, study, teacher_quality, teaching, training
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -29,6 +29,7 @@ for _command in (
     evaluation.metrics,
     evaluation.evaluate,
     scoring.retrieve,
+    teaching.teach,
     teacher_quality.teachers,
     study.run,
     study.report,
