@@ -12,11 +12,11 @@ from typing import Any
 
 COSTS = {
     "parameters": "parameters",
-    "pairs_per_second": "pairs scored a second",
+    "pairs_per_second": "pairs/s, scoring",
     "ms_per_100_documents": "ms per 100 documents",
-    "training_seconds": "training time (s)",
-    "training_pairs_per_second": "pairs trained on a second",
-    "peak_memory_bytes": "peak memory (bytes)",
+    "training_seconds": "training time",
+    "training_pairs_per_second": "pairs/s, training",
+    "peak_memory_bytes": "peak memory",
 }
 """The kinds of cost by key, in words."""
 

@@ -89,7 +89,7 @@ def _caption(table: Mapping[str, Any], name: str, columns: Sequence[Mapping[str,
 def _cost(table: Mapping[str, Any]) -> str:
     costs, places = costs_of(table), table["leading"]
     header = ["Backbone", "Objective", *(escaped(table["columns"][place]["dataset"]) for place in places)]
-    header += [escaped(COSTS[name].replace(" (s)", "").replace(" (bytes)", "")) for name in costs]
+    header += [escaped(COSTS[name]) for name in costs]
     body = [
         _joined(
             [

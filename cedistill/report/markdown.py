@@ -44,7 +44,7 @@ def _part(table: Mapping[str, Any], part: Part) -> str:
     letters = has_letters(table)
     header = ["backbone", "objective", *(["row"] if letters else []), "seeds"]
     rules = ["---", "---", *(["---"] if letters else []), "---:", *["---:"] * len(columns)]
-    header += [f"{one['dataset']} {shown_measure(one['measure'])}" for one in columns]
+    header += [_heading(one) for one in columns]
     lines = []
     for row in table["rows"]:
         stages = list(dict.fromkeys(one["first_stage"] for one in columns))
@@ -62,6 +62,10 @@ def aligned(header: Sequence[str], rules: Sequence[str], lines: Sequence[Sequenc
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in every
     )
+
+
+def _heading(column: Mapping[str, Any]) -> str:
+    return f"{column['dataset']} {shown_measure(column['measure'])}"
 
 
 def _shown(table: Mapping[str, Any], row: Mapping[str, Any], place: int) -> str:
@@ -91,8 +95,8 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
 
 def _cost(table: Mapping[str, Any]) -> str:
     costs, places = costs_of(table), table["leading"]
-    header = ["backbone", "objective", *(table["columns"][place]["dataset"] for place in places)]
-    header += [COSTS[name].replace(" (s)", "").replace(" (bytes)", "") for name in costs]
+    header = ["backbone", "objective", *(_heading(table["columns"][place]) for place in places)]
+    header += [COSTS[name] for name in costs]
     lines = [
         [
             row["backbone"],
@@ -110,7 +114,7 @@ def _published(table: Mapping[str, Any]) -> str:
         [
             row["backbone"],
             row["objective"],
-            f"{column['dataset']} {shown_measure(column['measure'])}",
+            _heading(column),
             f"{value['mean']:.4f}",
             f"{value['published']:.4f}",
             f"{value['to_published']:+.4f}",

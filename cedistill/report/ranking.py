@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from cedistill.errors import InputError
 from cedistill.evaluation.ranks import rank_over_blocks
 
 Figure = Callable[[str, str, int], float | None]
@@ -26,21 +25,15 @@ def rankings(
     of_objectives = [[[figure(b, o, c) for o in objectives] for c in columns] for b in backbones]
     of_backbones = [[[figure(b, o, c) for b in backbones] for c in columns] for o in objectives]
     return {
-        "objectives": _ranking(objectives, of_objectives),
-        "backbones": _ranking(backbones, of_backbones),
+        "objectives": _ranking("objectives", objectives, of_objectives),
+        "backbones": _ranking("backbones", backbones, of_backbones),
     }
 
 
-def _ranking(names: Sequence[str], nested: Sequence[Sequence[Sequence[float | None]]]) -> dict[str, Any]:
+def _ranking(kind: str, names: Sequence[str], nested: Sequence[Sequence[Sequence[float | None]]]) -> dict[str, Any]:
     blocks = [block for outer in nested for block in outer]
     whole = [block for block in blocks if all(one is not None for one in block)]
-    try:
-        ranking = rank_over_blocks(np.array(whole, dtype=float).reshape(-1, len(names)), names)
-    except InputError as error:
-        return {"none": str(error)}
+    if len(names) < 3 or len(whole) < 2:
+        return {"none": f"it takes at least 3 {kind} in 2 complete blocks, here are {len(names)} in {len(whole)}"}
+    ranking = rank_over_blocks(np.array(whole, dtype=float), names)
     return ranking.as_json() | {"left_out": len(blocks) - len(whole)}
-
-
-def ranked_pairs(ranking: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return names with their average ranks, best first; none where there is no ranking."""
-    return list(zip(ranking.get("names", ()), ranking.get("average_ranks", ()), strict=True))

@@ -1,0 +1,106 @@
+"""How far a study's teachers agree with each other, and with the judgements of the queries they scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from cedistill.data.collections import has_labels, is_public, require_labels
+from cedistill.data.qrels import Qrels
+from cedistill.data.references import is_retriever, run_path
+from cedistill.data.runs import Run, ranked, read_run
+from cedistill.errors import InputError
+from cedistill.evaluation.first_stage import first_stage_name
+from cedistill.study.plan import Study, trained_on
+
+QUERIES = 500
+"""Most queries of two teachers that are compared."""
+_TOP = 10
+_MEASURE = "ndcg@10"
+
+
+def teacher_agreement(study: Study) -> dict[str, Any]:
+    """Compare a study's teachers, where their runs are on this machine.
+
+    Returns:
+        ``teachers``: name, data set, numbers of queries and documents, and ``ndcg@10`` (None without judgements) of
+        each; ``pairs``: Kendall's tau-b (mean over queries, on the documents that both scored), the share of the first
+        ten documents that both have, and the number of queries compared; ``absent``: references that were not there.
+    """
+    teachers: dict[tuple[str, str], Run] = {}
+    absent: list[str] = []
+    for data in trained_on(study):
+        for reference in data.teachers:
+            key = (data.dataset or "", reference)
+            if key in teachers or reference in absent:
+                continue
+            try:
+                teachers[key] = _read(reference)
+            except (InputError, OSError):
+                absent.append(reference)
+    rows = [_described(name, dataset, run) for (dataset, name), run in teachers.items()]
+    pairs = [
+        {"teachers": [first_stage_name(first[1]), first_stage_name(second[1])], **agreement(teachers[first], teachers[second])}
+        for first, second in combinations(teachers, 2)
+        if first[0] == second[0]
+    ]
+    return {"teachers": rows, "pairs": [one for one in pairs if one["queries"]], "absent": absent}
+
+
+def agreement(first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Return how far two runs agree on the queries that both have, at most :data:`QUERIES` of them.
+
+    Returns:
+        ``tau`` (None where it is nowhere defined), ``overlap`` in [0, 1], ``queries``.
+    """
+    from scipy import stats
+
+    shared = sorted(set(first) & set(second))
+    if len(shared) > QUERIES:
+        shared = [shared[int(place)] for place in np.linspace(0, len(shared) - 1, QUERIES)]
+    taus, overlaps = [], []
+    for query in shared:
+        common = sorted(set(first[query]) & set(second[query]))
+        if len(common) > 1:
+            tau = stats.kendalltau(*([run[query][one] for one in common] for run in (first, second))).statistic
+            taus += [] if np.isnan(tau) else [float(tau)]
+        tops = [set(ranked(run[query])[:_TOP]) for run in (first, second)]
+        overlaps.append(len(tops[0] & tops[1]) / max(1, min(_TOP, *(len(run[query]) for run in (first, second)))))
+    return {
+        "tau": float(np.mean(taus)) if taus else None,
+        "overlap": float(np.mean(overlaps)) if overlaps else None,
+        "queries": len(shared),
+    }
+
+
+def _read(reference: str) -> Run:
+    if is_retriever(reference):
+        raise InputError(f"{reference}: expected a run, found the name of a first stage; write it to a run first")
+    return read_run(run_path(reference))
+
+
+def _described(name: str, dataset: str, run: Run) -> dict[str, Any]:
+    from cedistill.evaluation.measures import mean, per_query
+
+    qrels = _labels(dataset)
+    judged: Qrels = {query: grades for query, grades in qrels.items() if query in run}
+    return {
+        "name": first_stage_name(name),
+        "dataset": dataset.rpartition("/")[2],
+        "queries": len(run),
+        "documents": sum(len(scores) for scores in run.values()) / len(run),
+        "ndcg@10": mean(per_query(run, judged, [_MEASURE])[_MEASURE]) if judged else None,
+        "judged": len(judged),
+    }
+
+
+def _labels(dataset: str) -> Qrels:
+    try:
+        if dataset and not is_public(dataset) and has_labels(dataset):
+            return require_labels(dataset)
+    except (InputError, OSError):
+        pass
+    return {}
