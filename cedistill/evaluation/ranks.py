@@ -18,8 +18,9 @@ ALPHA = 0.05
 class Ranking:
     """What comes of ranking K treatments within each of B blocks, rank 1 the best.
 
-    ``names`` and ``average_ranks`` stand best first. ``nemenyi`` is [K, K] p-values in that order. Average ranks further
-    apart than ``critical_difference`` differ at ``alpha``; ``cliques`` are the longest stretches of names that do not.
+    ``names`` and ``average_ranks`` stand best first. ``nemenyi`` is [K, K] p-values in that order. Average ranks
+    further apart than ``critical_difference`` differ at ``alpha``; ``cliques`` are the longest stretches of names that
+    do not.
     """
 
     names: tuple[str, ...]
@@ -55,7 +56,7 @@ def rank_over_blocks(figures: np.ndarray, names: Sequence[str], alpha: float = A
     blocks, treatments = figures.shape
     if treatments < 3 or blocks < 2:
         raise InputError(
-            f"expected at least 3 treatments over 2 blocks to rank, found {treatments} over {blocks}; compare them in pairs"
+            f"expected at least 3 treatments over 2 blocks to rank, found {treatments} over {blocks}; compare pairs"
         )
     average = stats.rankdata(-figures, axis=1).mean(axis=0)
     order = np.argsort(average, kind="stable")

@@ -45,9 +45,7 @@ def t_tests(differences: np.ndarray, strata: Strata) -> np.ndarray:
     return np.where(differences.any(axis=1) & ~np.isnan(p), p, 1.0)
 
 
-def randomisation_tests(
-    differences: np.ndarray, strata: Strata, seed: int = 12, samples: int = SAMPLES
-) -> np.ndarray:
+def randomisation_tests(differences: np.ndarray, strata: Strata, seed: int = 12, samples: int = SAMPLES) -> np.ndarray:
     """Return two-sided p-values of Fisher's randomisation test (Smucker et al. 2007).
 
     Every query's difference changes its sign at random; the same signs serve all comparisons. With up to twelve queries

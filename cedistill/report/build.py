@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ def report_study(reference: str | Path, command: str = "", *, page: bool = False
     figures = [(cell, _read(folder, cell)) for cell in cells(study)]
     if not any(one and is_complete(study, one) for _, one in figures):
         found = "only figures of another evaluation" if any(one for _, one in figures) else "none"
-        raise InputError(f"{folder}: expected a cell with figures, found {found}; run it first: cedistill run {reference}")
+        raise InputError(
+            f"{folder}: expected a cell with figures, found {found}; run it first: cedistill run {reference}"
+        )
     table = collect(study, figures, folder)
     write_tables(folder, table, command)
     if page:
@@ -42,7 +44,7 @@ def report_study(reference: str | Path, command: str = "", *, page: bool = False
 
 
 def _groups(
-    study: Study, figures: list[tuple[Cell, Mapping[str, Any]]]
+    study: Study, figures: Sequence[tuple[Cell, Mapping[str, Any]]]
 ) -> list[list[tuple[Cell, Mapping[str, Any]]]]:
     groups: dict[tuple[str, str], list[tuple[Cell, Mapping[str, Any]]]] = {}
     for cell, one in figures:

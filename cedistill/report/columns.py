@@ -48,7 +48,7 @@ def columns_of(study: Study) -> list[Column]:
     for one in study.evaluate:
         benchmark = benchmarks.get(one.benchmark)
         with_mean = benchmark is not None and benchmark.mean and len(benchmark.datasets) > 1
-        if with_mean and one.benchmark not in seen:
+        if benchmark and with_mean and one.benchmark not in seen:
             columns += _means(one.benchmark, benchmark)
             seen.add(one.benchmark)
         columns += [

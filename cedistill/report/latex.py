@@ -10,7 +10,13 @@ from cedistill.report.cost import COSTS, shown_cost
 from cedistill.report.layout import Part, costs_of, first_stages, has_letters, has_seeds, is_best, parts
 from cedistill.report.names import shown_backbone, shown_measure, shown_objective
 
-_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 _ESCAPES |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 _DIGITS = 3
 
@@ -31,7 +37,7 @@ def escaped(text: str) -> str:
 def _part(table: Mapping[str, Any], part: Part) -> str:
     columns = [table["columns"][place] for place in part.places]
     body = []
-    for group, rows in groupby(table["rows"], key=lambda row: row["backbone"]):
+    for _group, rows in groupby(table["rows"], key=lambda row: row["backbone"]):
         body += [_line(table, row, part) for row in rows] + ["\\midrule"]
     name = f"{table['title']}: {part.name}, by data set" if part.name else table["title"]
     return _framed(_caption(table, name, columns), "ll" + "r" * len(columns), [*_head(columns), *body[:-1]])
@@ -106,7 +112,13 @@ def _cost(table: Mapping[str, Any]) -> str:
 
 
 def _framed(caption: str, alignment: str, lines: Sequence[str]) -> str:
-    start = ["\\begin{table}", "\\centering", f"\\caption{{{caption}}}", f"\\begin{{tabular}}{{{alignment}}}", "\\toprule"]
+    start = [
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{caption}}}",
+        f"\\begin{{tabular}}{{{alignment}}}",
+        "\\toprule",
+    ]
     return "\n".join([*start, *lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"])
 
 

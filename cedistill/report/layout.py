@@ -60,7 +60,9 @@ def first_stages(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(shown.values())
 
 
-def published_cells(table: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]]:
+def published_cells(
+    table: Mapping[str, Any],
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]]:
     """Yield row, column and value of each figure that has a published one beside it."""
     for row in table["rows"]:
         for column, value in zip(table["columns"], row["values"], strict=True):

@@ -88,7 +88,11 @@ def render(content: Mapping[str, Any]) -> str:
         "signed": signed,
     }
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals |= functions | {"COSTS": COSTS, "MAIN": MAIN}
     return environment.get_template("report.html.j2").render(
@@ -111,7 +115,10 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
     main = [one for one in table["columns"] if one["table"] == MAIN]
     seeds = " ± is the standard deviation over seeds." if has_seeds(table) else ""
     test = f"paired t-test over queries, Holm-corrected, p < {table['alpha']:g}"
-    notes = [f"First stage: {'; '.join(first_stages(main))}.", f"Bold: best of a column.{seeds} ▴ above the first stage, ▾ below it ({test})."]
+    notes = [
+        f"First stage: {'; '.join(first_stages(main))}.",
+        f"Bold: best of a column.{seeds} ▴ above the first stage, ▾ below it ({test}).",
+    ]
     if has_letters(table):
         notes.append("Letters: significantly above the rows that carry them.")
     return notes
@@ -150,7 +157,11 @@ def _figures(table: Mapping[str, Any], groups: Sequence[Group], folder: Path) ->
 
 def _comparisons(table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the comparisons of the leading columns, each with its column."""
-    return [one | {"heading": table["columns"][one["column"]]} for one in table["comparisons"] if one["column"] in table["leading"]]
+    return [
+        one | {"heading": table["columns"][one["column"]]}
+        for one in table["comparisons"]
+        if one["column"] in table["leading"]
+    ]
 
 
 def _p(value: float) -> str:

@@ -89,7 +89,8 @@ def published_rankings(rows: Sequence[PublishedRow], alpha: float = 0.05) -> tup
 
     Objectives are ranked within each backbone and column, backbones within each objective and column.
     """
-    backbones, objectives = (list(dict.fromkeys(row[place] for row in rows)) for place in (0, 1))
+    backbones = list(dict.fromkeys(row.backbone for row in rows))
+    objectives = list(dict.fromkeys(row.objective for row in rows))
     by_cell = {(row.backbone, row.objective): list(row.values.values()) for row in rows}
     cells = [[by_cell.get((b, o), []) for o in objectives] for b in backbones]
     width = max((len(one) for row in cells for one in row), default=0)

@@ -82,9 +82,7 @@ def row_name(row: Mapping[str, Any]) -> str:
     return f"{row['backbone']}/{row['objective']}" if row["backbone"] else FIRST_STAGE
 
 
-def _row(
-    name: tuple[str, str], ones: Sequence[tuple[Cell, Mapping[str, Any]]], folder: Path | None
-) -> dict[str, Any]:
+def _row(name: tuple[str, str], ones: Sequence[tuple[Cell, Mapping[str, Any]]], folder: Path | None) -> dict[str, Any]:
     costs = [cell_cost(one, folder / cell.name if folder else None) for cell, one in ones]
     seeds = [cell.seed for cell, _ in ones]
     return {"backbone": name[0], "objective": name[1], "seeds": seeds, "cost": mean_cost(costs), "values": []}
@@ -120,7 +118,7 @@ def _fill(
     better, records = _within_groups(rows[1:], values, column, strata)
     for row, difference, p in zip(rows[1:], differences @ weights, corrected, strict=True):
         seeds = (values[row_name(row)] @ weights).tolist()
-        value = {
+        value: dict[str, Any] = {
             "mean": statistics.fmean(seeds),
             "deviation": statistics.stdev(seeds) if len(seeds) > 1 else None,
             "difference": float(difference),
@@ -148,7 +146,9 @@ def _within_groups(
         records += [{"family": group, **one} for one in found]
         for one in found:
             if one["p_holm"] < ALPHA:
-                winner, loser = sorted((one["run"], one["baseline"]), reverse=one["difference"] > 0, key=one["run"].__eq__)
+                winner, loser = sorted(
+                    (one["run"], one["baseline"]), reverse=one["difference"] > 0, key=one["run"].__eq__
+                )
                 better[winner] = better.get(winner, "") + letters[loser]
     return better, records
 

@@ -43,7 +43,10 @@ def teacher_agreement(study: Study) -> dict[str, Any]:
                 absent.append(reference)
     rows = [_described(name, dataset, run) for (dataset, name), run in teachers.items()]
     pairs = [
-        {"teachers": [first_stage_name(first[1]), first_stage_name(second[1])], **agreement(teachers[first], teachers[second])}
+        {
+            "teachers": [first_stage_name(first[1]), first_stage_name(second[1])],
+            **agreement(teachers[first], teachers[second]),
+        }
         for first, second in combinations(teachers, 2)
         if first[0] == second[0]
     ]

@@ -22,8 +22,9 @@ def summary(table: Mapping[str, Any]) -> list[str]:
     if published:
         differences = [value["to_published"] for _, _, value in published]
         mean = sum(map(abs, differences)) / len(differences)
-        inside = f"from {signed(min(differences))} to {signed(max(differences))}"
-        sentences.append(f"Beside {_count(len(published), 'published figure')}, ours differ by {mean:.3f} on average, {inside}.")
+        inside = f"{signed(min(differences))} to {signed(max(differences))}"
+        counted = _count(len(published), "published figure")
+        sentences.append(f"Beside {counted}: mean absolute difference {mean:.3f}, ours minus theirs {inside}.")
     sentences += _fastest(models)
     if all(len(row["seeds"]) == 1 for row in models):
         sentences.append("With one seed each, a difference between models may be one between seeds.")
@@ -78,7 +79,9 @@ def _best(table: Mapping[str, Any], models: Sequence[Mapping[str, Any]], place: 
         )
     counted = ""
     if len(models) > 1:
-        above = sum(row["values"][place]["p"] < table["alpha"] and row["values"][place]["difference"] > 0 for row in models)
+        above = sum(
+            row["values"][place]["p"] < table["alpha"] and row["values"][place]["difference"] > 0 for row in models
+        )
         counted = f" {above} of {len(models)} models are significantly above the first stage."
     verb = "is best with" if len(models) > 1 else "has"
     return f"On {name}, {model_name(top)} {verb} {value['mean']:.3f}{spread}{against}.{counted}"
@@ -90,7 +93,9 @@ def _ranks(found: Mapping[str, Any]) -> list[str]:
         one = found[kind]
         if "none" in one:
             continue
-        order = ", ".join(f"{shown(name)} {rank:.2f}" for name, rank in zip(one["names"], one["average_ranks"], strict=True))
+        order = ", ".join(
+            f"{shown(name)} {rank:.2f}" for name, rank in zip(one["names"], one["average_ranks"], strict=True)
+        )
         told = (
             f"ranks further apart than {one['critical_difference']:.2f} differ (Nemenyi, α = {one['alpha']:g})"
             if one["p"] < one["alpha"]

@@ -48,7 +48,12 @@ def make_study(tiny, tmp_path):
             (place / "runs").mkdir(parents=True)
             level = 0.4 + 0.08 * objectives.index(cell.objective) + 0.01 * backbones.index(cell.backbone)
             datasets = {one.label: _dataset(one, level, hard, source) for one in study.evaluate}
-            figures = {"identity": "0" * 64, "precision": "float32", "training": {"seconds": 60.0}, "datasets": datasets}
+            figures = {
+                "identity": "0" * 64,
+                "precision": "float32",
+                "training": {"seconds": 60.0},
+                "datasets": datasets,
+            }
             (place / "metrics.json").write_text(json.dumps({**cell._asdict(), **figures}))
             if log:
                 lines = [{"step": n, "loss": 1 / n, "pairs_per_second": 100 + n} for n in range(1, 40)]

@@ -18,7 +18,9 @@ def test_one_cell_on_one_data_set(make_study):
     assert "it takes at least 3" in table["rankings"]["objectives"]["none"]
     page = (folder / "report" / "index.html").read_text()
     assert "With one seed each" in page and "1 model (1 backbone, 1 objective, 1 seed) on 1 data set" in page
-    assert "±" not in (folder / "table.md").read_text() and "row " not in (folder / "table.md").read_text().splitlines()[2]
+    assert (
+        "±" not in (folder / "table.md").read_text() and "row " not in (folder / "table.md").read_text().splitlines()[2]
+    )
 
 
 def test_twelve_backbones_with_one_objective_are_compared_with_each_other(make_study):
@@ -31,10 +33,10 @@ def test_twelve_backbones_with_one_objective_are_compared_with_each_other(make_s
 
 
 def test_a_whole_grid(make_study):
-    folder = make_study(TWELVE, ["untrained", "bce", "hinge", "margin-mse"], [1, 2, 3])
+    folder = make_study(TWELVE[4:7], ["untrained", "bce", "hinge", "margin-mse"], [1, 2, 3])
     table = report_study(folder, "cedistill report study", page=True)
     ranks = table["rankings"]["objectives"]
-    assert ranks["names"][0] == "margin-mse" and ranks["blocks"] == 24 and "untrained" not in ranks["names"]
+    assert ranks["names"][0] == "margin-mse" and ranks["blocks"] == 6 and "untrained" not in ranks["names"]
     page = (folder / "report" / "index.html").read_text()
     assert "Drawn &lt;figures&gt; &amp; co" in page and "cedistill report study" in page
     assert not re.search(r"(?:src|href)\s*=\s*[\"'](?!#|data:,)", page) and "url(http" not in page

@@ -62,7 +62,16 @@ def draw(curves: Mapping[tuple[str, str], Sequence[Curve]], label: str, folder: 
             dashes = "-" if objectives.index(objective) < len(SERIES) else "--"
             for curve in seeds if len(seeds) > 1 else []:
                 axis.plot(*_columns(curve), color=colour, linewidth=0.7, alpha=0.45)
-            axis.plot(*_columns(smooth(mean_curve(seeds))), dashes, color=colour, linewidth=1.8, label=objective)
+            few = "o" if max(map(len, seeds)) < 12 else ""
+            axis.plot(
+                *_columns(smooth(mean_curve(seeds))),
+                dashes,
+                color=colour,
+                linewidth=1.8,
+                marker=few,
+                markersize=4,
+                label=objective,
+            )
         for axis, backbone in zip(axes.flat, backbones, strict=False):
             axis.set_title(shown_backbone(backbone))
         for place, axis in enumerate(axes.flat[: len(backbones)]):
@@ -70,7 +79,9 @@ def draw(curves: Mapping[tuple[str, str], Sequence[Curve]], label: str, folder: 
                 axis.set_xlabel("step")
                 axis.xaxis.set_tick_params(labelbottom=True)
         figure.supylabel(shown_measure(label), fontsize=10)
-        handles = {one.get_label(): one for axis in axes.flat for one in axis.lines if not one.get_label().startswith("_")}
+        handles = {
+            one.get_label(): one for axis in axes.flat for one in axis.lines if not one.get_label().startswith("_")
+        }
         figure.legend(
             list(handles.values()), [shown_objective(one) for one in handles], loc="outside lower center", ncols=4
         )

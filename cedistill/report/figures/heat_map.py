@@ -14,7 +14,9 @@ from cedistill.report.names import shown_backbone, shown_measure, shown_objectiv
 
 def grid(table: Mapping[str, Any], place: int) -> tuple[list[str], list[str], list[list[float | None]]]:
     """Return objectives, backbones and [objectives][backbones] means of a column, None where there is none."""
-    objectives, backbones = (list(dict.fromkeys(row[name] for row in table["rows"][1:])) for name in ("objective", "backbone"))
+    objectives, backbones = (
+        list(dict.fromkeys(row[name] for row in table["rows"][1:])) for name in ("objective", "backbone")
+    )
     found = {(row["objective"], row["backbone"]): row["values"][place]["mean"] for row in table["rows"][1:]}
     return objectives, backbones, [[found.get((o, b)) for b in backbones] for o in objectives]
 
@@ -25,7 +27,9 @@ def draw(table: Mapping[str, Any], place: int, folder: Path, name: str) -> str:
     values = np.array(fields, dtype=float)
     column = table["columns"][place]
     with canvas(2.4 + 0.95 * len(backbones), 1.3 + 0.42 * len(objectives), name) as (figure, axes):
-        shown = axes.imshow(values, aspect="auto", cmap="YlGnBu", vmin=np.nanmin(values) - 1e-9, vmax=np.nanmax(values) + 1e-9)
+        shown = axes.imshow(
+            values, aspect="auto", cmap="YlGnBu", vmin=np.nanmin(values) - 1e-9, vmax=np.nanmax(values) + 1e-9
+        )
         axes.set_xticks(range(len(backbones)), _wrapped([shown_backbone(one) for one in backbones]))
         axes.set_yticks(range(len(objectives)), [shown_objective(one) for one in objectives])
         axes.grid(False)
@@ -43,7 +47,9 @@ def shades(fields: Sequence[Sequence[float | None]]) -> list[list[float]]:
     """Return each field's place between the lowest (0) and the highest (1) of all; 0.5 where all are equal."""
     known = [one for row in fields for one in row if one is not None]
     low, high = min(known), max(known)
-    return [[0.0 if one is None else (one - low) / (high - low) if high > low else 0.5 for one in row] for row in fields]
+    return [
+        [0.0 if one is None else (one - low) / (high - low) if high > low else 0.5 for one in row] for row in fields
+    ]
 
 
 def _wrapped(names: Sequence[str]) -> list[str]:

@@ -31,7 +31,7 @@ def canvas(width: float, height: float, name: str, **layout: Any) -> Iterator[tu
     matplotlib.use("Agg", force=False)
     from matplotlib import pyplot
 
-    settings = {
+    settings: dict[Any, Any] = {
         "font.size": 10,
         "font.family": "sans-serif",
         "text.color": INK,

@@ -38,15 +38,33 @@ def draw(table: Mapping[str, Any], place: int, folder: Path, name: str) -> str |
             x = [row["cost"][axis] for row in ones]
             y = [row["values"][place]["mean"] for row in ones]
             errors = [row["values"][place].get("deviation") or 0.0 for row in ones]
-            axes.errorbar(x, y, errors, linestyle="", markersize=7, elinewidth=1, label=shown_objective(objective), **series(number))
-        highest = {}
+            axes.errorbar(
+                x,
+                y,
+                errors,
+                linestyle="",
+                markersize=7,
+                elinewidth=1,
+                label=shown_objective(objective),
+                **series(number),
+            )
+        highest: dict[str, Mapping[str, Any]] = {}
         for row in rows:
             known = highest.get(row["backbone"])
             if known is None or row["values"][place]["mean"] > known["values"][place]["mean"]:
                 highest[row["backbone"]] = row
         first = table["rows"][0]["values"][place]["mean"]
         axes.axhline(first, color=MUTED, linestyle="--", linewidth=1)
-        axes.annotate("first stage", (1, first), (-2, 4), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", color=MUTED, fontsize=9)
+        axes.annotate(
+            "first stage",
+            (1, first),
+            (-2, 4),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            color=MUTED,
+            fontsize=9,
+        )
         values = [row["cost"][axis] for row in rows]
         if max(values) > 8 * min(values):
             axes.set_xscale("log")
@@ -68,17 +86,33 @@ def _name_points(
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in axes.transData.transform(points)]
     for name, top, (x, y) in zip(names, tops, axes.transData.transform(tops), strict=True):
         width = 7.5 * len(name)
-        sides = [(9, 4, "left"), (-9, 4, "right"), (9, -14, "left"), (-9, -14, "right"), (9, 14, "left"), (-9, 14, "right")]
+        sides = [
+            (9, 4, "left"),
+            (-9, 4, "right"),
+            (9, -14, "left"),
+            (-9, -14, "right"),
+            (9, 14, "left"),
+            (-9, 14, "right"),
+        ]
         boxes = [
-            (x + right - (width if side == "right" else 0), y + up, x + right + (width if side == "left" else 0), y + up + 13)
+            (
+                x + right - (width if side == "right" else 0),
+                y + up,
+                x + right + (width if side == "left" else 0),
+                y + up + 13,
+            )
             for right, up, side in sides
         ]
         inside = axes.get_window_extent()
-        covered = [sum(_overlap(box, other) for other in taken) + (box[0] < inside.x0 or box[2] > inside.x1) for box in boxes]
+        covered = [
+            sum(_overlap(box, other) for other in taken) + (box[0] < inside.x0 or box[2] > inside.x1) for box in boxes
+        ]
         best = covered.index(min(covered))
         right, up, side = sides[best]
         taken.append(boxes[best])
-        axes.annotate(name, top, (right * 0.72, up * 0.72), textcoords="offset points", ha=side, color=MUTED, fontsize=9)
+        axes.annotate(
+            name, top, (right * 0.72, up * 0.72), textcoords="offset points", ha=side, color=MUTED, fontsize=9
+        )
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

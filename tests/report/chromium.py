@@ -41,7 +41,9 @@ class Page:
             self.requests.append(parameters["request"]["url"])
 
     def open(self, path, width=1280, height=900):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.call("Page.navigate", url=Path(path).resolve().as_uri())
         for _ in range(200):
             if self("document.readyState") == "complete" and self("location.protocol") == "file:":
