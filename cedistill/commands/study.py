@@ -42,12 +42,16 @@ def run(
         typer.echo(f"{markdown(table)}\n\n{folder / 'table.md'}")
 
 
-def report(study: Annotated[Path, typer.Argument(help="A study's folder or file.")], as_json: AsJson = False) -> None:
+def report(
+    study: Annotated[Path, typer.Argument(help="A study's folder or file.")],
+    texts: Annotated[bool, typer.Option(help="Show queries and documents, not only their ids.")] = True,
+    as_json: AsJson = False,
+) -> None:
     """Write a study's tables, figures and report from the figures that are there."""
     from cedistill.report.build import report_study
     from cedistill.report.table import markdown
 
-    table = report_study(study, command_line(), page=True)
+    table = report_study(study, command_line(), page=True, texts=texts)
     if as_json:
         print_json(table)
     else:

@@ -14,13 +14,14 @@ from cedistill.study.plan import Cell, Study, cells
 from cedistill.study.reading import load_study
 
 
-def report_study(reference: str | Path, command: str = "", *, page: bool = False) -> dict[str, Any]:
+def report_study(reference: str | Path, command: str = "", *, page: bool = False, texts: bool = True) -> dict[str, Any]:
     """Write and return the table of a study's cells that have figures.
 
     Args:
         reference: the study's folder or file.
         command: stands beside what is written.
         page: also write ``report/index.html`` with its figures.
+        texts: show queries and documents in it; without, it may be passed on where the collection may not.
 
     Raises:
         InputError: no cell has figures of what the study evaluates, or ``published.csv`` is malformed.
@@ -39,7 +40,7 @@ def report_study(reference: str | Path, command: str = "", *, page: bool = False
 
         path = Path(reference)
         study_file = path / "study.toml" if path.is_dir() else path
-        write_report(study, folder, study_file, table, _groups(study, figures), command)
+        write_report(study, folder, study_file, table, _groups(study, figures), command, texts=texts)
     return table
 
 

@@ -21,10 +21,10 @@ from cedistill.report.layout import (
     parts,
     published_cells,
 )
+from cedistill.report.letters import row_name
 from cedistill.report.names import shown_backbone, shown_measure, shown_objective
 from cedistill.report.provenance import provenance
 from cedistill.report.queries import Group, query_data
-from cedistill.report.table import row_name
 from cedistill.report.teachers import teacher_agreement
 from cedistill.report.words import model_name, signed, summary
 from cedistill.study.plan import Study
@@ -34,7 +34,14 @@ _TEMPLATE = Path(__file__).parent / "template"
 
 
 def write_report(
-    study: Study, folder: Path, study_file: Path, table: Mapping[str, Any], groups: Sequence[Group], command: str
+    study: Study,
+    folder: Path,
+    study_file: Path,
+    table: Mapping[str, Any],
+    groups: Sequence[Group],
+    command: str,
+    *,
+    texts: bool = True,
 ) -> Path:
     """Write ``report/index.html`` and ``report/figures/`` into a study's folder; return the page.
 
@@ -45,11 +52,12 @@ def write_report(
         table: as ``cedistill.report.table.collect`` gives it.
         groups: the cells with figures of each row of the table after the first stage, in its order.
         command: what made the report.
+        texts: show queries and documents where they are on this machine, not only their ids.
     """
     names = [row_name(row) for row in table["rows"][1:]]
     single = {column.labels: column for column in reversed(columns_of(study)) if not column.is_mean}
     ordered = [single[(one.label,)] for one in study.evaluate]
-    queries = query_data(dict(zip(names, groups, strict=True)), ordered, study.evaluate, folder)
+    queries = query_data(dict(zip(names, groups, strict=True)), ordered, study.evaluate, folder, texts=texts)
     content = {
         "table": table,
         "summary": summary(table),

@@ -31,7 +31,12 @@ Group = Sequence[tuple[Cell, Mapping[str, Any]]]
 
 
 def query_data(
-    rows: Mapping[str, Group], columns: Sequence[Column], evaluations: Iterable[Evaluation], folder: Path
+    rows: Mapping[str, Group],
+    columns: Sequence[Column],
+    evaluations: Iterable[Evaluation],
+    folder: Path,
+    *,
+    texts: bool = True,
 ) -> list[dict[str, Any]]:
     """Return what the report says of single queries, one entry per data set.
 
@@ -40,6 +45,7 @@ def query_data(
         columns: one column of each data set (never a mean): its measure is compared.
         evaluations: the study's data sets, for their texts and judgements.
         folder: the study's folder, for its runs.
+        texts: read the collections where they are on this machine; without, only ids are given.
 
     Returns:
         Per data set ``name``, ``measure``, ``total`` queries, ``queries`` (ids), ``texts``, ``values`` (row → values in
@@ -50,13 +56,14 @@ def query_data(
     budget, shares = _RUN_BYTES, max(1, _DETAILED // max(len(columns), 1))
     found = []
     for column in columns:
-        entry, budget = _one(rows, column, by_label[column.labels[0]], folder, budget, shares)
+        collection = _texts(by_label[column.labels[0]]) if texts else None
+        entry, budget = _one(rows, column, collection, folder, budget, shares)
         found.append(entry)
     return found
 
 
 def _one(
-    rows: Mapping[str, Group], column: Column, evaluation: Evaluation, folder: Path, budget: int, detailed: int
+    rows: Mapping[str, Group], column: Column, collection: Collection | None, folder: Path, budget: int, detailed: int
 ) -> tuple[dict[str, Any], int]:
     groups = {name: [figures for _, figures in group] for name, group in rows.items()}
     some = next(iter(groups.values()))
@@ -71,7 +78,6 @@ def _one(
     size = sum(one.stat().st_size for one in files.values() if one.is_file())
     wanted = {queries[shown[place]]: place for place in picked} if size <= budget else {}
     tops = {name: top_documents(path, wanted) for name, path in files.items() if wanted and path.is_file()}
-    collection = _texts(evaluation)
     ids = [queries[place] for place in shown]
     texts = look_up(collection.queries, ids) if collection else {}
     entry = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from cedistill.evaluation.compare import holm
-from cedistill.evaluation.models import compare_models
 from cedistill.evaluation.significance import t_tests
 from cedistill.report.columns import MAIN, Column, columns_of, describe, is_complete, leading, strata_of, values_of
 from cedistill.report.cost import cell_cost, mean_cost
+from cedistill.report.letters import FIRST_STAGE, better_than, comparisons, give_letters, row_name
 from cedistill.report.markdown import markdown
 from cedistill.report.names import shown_measure
 from cedistill.report.published import FILE, PublishedRow, published_rankings, published_value, read_published
@@ -22,10 +21,9 @@ from cedistill.report.ranking import rankings
 from cedistill.report.write import write_tables
 from cedistill.study.plan import UNTRAINED, Cell, Study
 
-__all__ = ["ALPHA", "FIRST_STAGE", "collect", "markdown", "shown_measure", "write_tables"]
+__all__ = ["ALPHA", "FIRST_STAGE", "collect", "markdown", "row_name", "shown_measure", "write_tables"]
 
 ALPHA = 0.01
-FIRST_STAGE = "first stage"
 
 
 def collect(
@@ -58,18 +56,18 @@ def collect(
     columns = columns_of(study) if done else []
     rows: list[dict[str, Any]] = [{"backbone": "", "objective": FIRST_STAGE, "seeds": [], "values": []}]
     rows += [_row(name, ones, folder) for name, ones in groups.items()]
-    _give_letters(rows[1:])
-    comparisons: list[dict[str, Any]] = []
+    give_letters(rows[1:])
+    tests: list[dict[str, Any]] = []
     for place, column in enumerate(columns):
         cells = [[one for _, one in ones] for ones in groups.values()]
         for record in _fill(rows, cells, column, published):
-            comparisons.append({"column": place, **record})
+            tests.append({"column": place, **record})
     return {
         "title": study.title,
         "alpha": ALPHA,
         "columns": [describe(column, done[0][1]) for column in columns],
         "rows": rows,
-        "comparisons": comparisons,
+        "comparisons": tests,
         "leading": [columns.index(one) for one in leading(columns)],
         "rankings": _rankings(study, rows[1:], [columns.index(one) for one in leading(columns)]),
         "published_rankings": _published_rankings(published),
@@ -77,27 +75,10 @@ def collect(
     }
 
 
-def row_name(row: Mapping[str, Any]) -> str:
-    """Return the name of a row in comparisons: ``backbone/objective``, or ``first stage``."""
-    return f"{row['backbone']}/{row['objective']}" if row["backbone"] else FIRST_STAGE
-
-
 def _row(name: tuple[str, str], ones: Sequence[tuple[Cell, Mapping[str, Any]]], folder: Path | None) -> dict[str, Any]:
     costs = [cell_cost(one, folder / cell.name if folder else None) for cell, one in ones]
     seeds = [cell.seed for cell, _ in ones]
     return {"backbone": name[0], "objective": name[1], "seeds": seeds, "cost": mean_cost(costs), "values": []}
-
-
-def _give_letters(rows: Sequence[dict[str, Any]]) -> None:
-    """Give the rows of a group letters: objectives of a backbone are one, or all rows where there is one objective."""
-    several = len({row["objective"] for row in rows}) > 1
-    for row in rows:
-        row["group"] = row["backbone"] if several else ""
-    for group in dict.fromkeys(row["group"] for row in rows):
-        of_group = [row for row in rows if row["group"] == group]
-        letters = string.ascii_lowercase if 1 < len(of_group) <= len(string.ascii_lowercase) else [""] * len(of_group)
-        for row, letter in zip(of_group, letters, strict=False):
-            row["letter"] = letter
 
 
 def _fill(
@@ -108,14 +89,14 @@ def _fill(
 ) -> list[dict[str, Any]]:
     """Append a column's values to all rows; return its comparisons, none for a column behind a mean."""
     strata = strata_of(column, groups[0][0])
-    first = values_of(column, groups[0][:1], FIRST_STAGE.replace(" ", "_"))
+    first = values_of(column, groups[0][:1], "first_stage")
     values = {FIRST_STAGE: first}
     values |= {row_name(row): values_of(column, ones) for row, ones in zip(rows[1:], groups, strict=True)}
     weights = strata.weights
     rows[0]["values"].append({"mean": float(first[0] @ weights)})
     differences = np.stack([values[row_name(row)].mean(axis=0) - first[0] for row in rows[1:]])
     corrected = holm(t_tests(differences, strata).tolist())
-    better, records = _within_groups(rows[1:], values, column, strata)
+    better = better_than(rows[1:], values, strata, ALPHA)
     for row, difference, p in zip(rows[1:], differences @ weights, corrected, strict=True):
         seeds = (values[row_name(row)] @ weights).tolist()
         value: dict[str, Any] = {
@@ -123,34 +104,13 @@ def _fill(
             "deviation": statistics.stdev(seeds) if len(seeds) > 1 else None,
             "difference": float(difference),
             "p": p,
-            "better": "".join(sorted(better.get(row_name(row), ""))),
+            "better": better[row_name(row)],
         }
         found = published_value(published, row["backbone"], row["objective"], column)
         if found:
             value |= {"published": found[0], "source": found[1], "to_published": value["mean"] - found[0]}
         row["values"].append(value)
-    if column.table != MAIN:
-        return []
-    against_first = compare_models(values, strata, [(name, FIRST_STAGE) for name in values if name != FIRST_STAGE])
-    return [{"family": FIRST_STAGE, **one} for one in against_first] + records
-
-
-def _within_groups(
-    rows: Sequence[Mapping[str, Any]], values: Mapping[str, np.ndarray], column: Column, strata: Any
-) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    better: dict[str, str] = {}
-    records = []
-    for group in dict.fromkeys(row["group"] for row in rows):
-        letters = {row_name(row): row["letter"] for row in rows if row["group"] == group}
-        found = compare_models({name: values[name] for name in letters}, strata)
-        records += [{"family": group, **one} for one in found]
-        for one in found:
-            if one["p_holm"] < ALPHA:
-                winner, loser = sorted(
-                    (one["run"], one["baseline"]), reverse=one["difference"] > 0, key=one["run"].__eq__
-                )
-                better[winner] = better.get(winner, "") + letters[loser]
-    return better, records
+    return comparisons(rows[1:], values, strata) if column.table == MAIN else []
 
 
 def _rankings(study: Study, rows: Sequence[Mapping[str, Any]], columns: Sequence[int]) -> dict[str, Any]:

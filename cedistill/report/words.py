@@ -7,8 +7,8 @@ from typing import Any
 
 from cedistill.report.cost import shown_cost
 from cedistill.report.layout import published_cells
+from cedistill.report.letters import FIRST_STAGE, row_name
 from cedistill.report.names import shown_backbone, shown_measure, shown_objective
-from cedistill.report.table import FIRST_STAGE, row_name
 
 
 def summary(table: Mapping[str, Any]) -> list[str]:

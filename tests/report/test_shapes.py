@@ -80,3 +80,13 @@ def test_texts_cannot_break_out_of_the_page():
 
     text = _for_script({"a": "</script><script>alert(1)</script> & \u2028"})
     assert "<" not in text and json.loads(text)["a"].startswith("</script>")
+
+
+def test_texts_may_be_left_out(make_study):
+    folder = make_study(["bert-base"], ["bce", "hinge"], [1])
+    page = folder / "report" / "index.html"
+    report_study(folder, page=True)
+    assert "what about topic" in page.read_text() and "this tells of" in page.read_text()
+    report_study(folder, page=True, texts=False)
+    assert "what about topic" not in page.read_text() and "this tells of" not in page.read_text()
+    assert '"d0"' in page.read_text()

@@ -26,7 +26,7 @@ def draw(ranking: Mapping[str, Any], shown: Callable[[str], str], folder: Path, 
         for rank in range(1, count + 1):
             axes.plot([rank, rank], [0, 0.14], color=INK, linewidth=1.2)
             axes.text(rank, 0.24, str(rank), ha="center", va="bottom", color=MUTED, fontsize=9)
-        width = min(difference, count - 1)
+        width = min(difference, count - 1 + room)
         axes.plot([1, 1 + width], [0.98, 0.98], color=INK, linewidth=1.6, marker="|", markersize=8)
         axes.text(1 + width / 2, 1.06, f"critical difference {difference:.2f}", ha="center", va="bottom", fontsize=9)
         for place, (one, rank) in enumerate(zip(names, ranks, strict=True)):
