@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from cedistill.config.benchmark import Benchmark, Evaluation
 from cedistill.config.objective import Objective, load_objective
+from cedistill.config.sources import TEXTS, Source, find_source
 from cedistill.config.toml import Strict, validated
 from cedistill.config.train_data import TrainData, bound
 from cedistill.errors import InputError
@@ -134,21 +135,21 @@ def train_data_of(study: Study, cell: Cell) -> TrainData:
     return validated(TrainData, study.train.model_dump() | own, f"[objective.{cell.objective}.train]")
 
 
-def references(study: Study) -> list[tuple[str, str]]:
-    """Return the data sets of a study, each with its candidates: those it evaluates, validates and trains on."""
+def references(study: Study, chosen: Sequence[Cell] | None = None) -> list[tuple[str, str]]:
+    """Return the data sets that cells need, each with its candidates: those evaluated, validated and trained on.
+
+    ``chosen`` are the cells, by default all of the study.
+    """
     found = [(one.dataset, one.candidates) for one in (*study.evaluate, *study.validation)]
-    found += [(one.dataset, one.candidates or "") for one in trained_on(study) if one.dataset]
+    for one in _trained_on(study, chosen):
+        if one.dataset or one.source:
+            found.append((one.dataset or TEXTS, one.candidates or ""))
     return list(dict.fromkeys(found))
 
 
-def trained_on(study: Study) -> list[TrainData]:
-    """Return what the lists of a study's cells are made of, each once, with the sources of the objectives filled in."""
-    found = []
-    for objective in study.objectives:
-        if objective != UNTRAINED:
-            cell = Cell(study.backbones[0], objective, study.seeds[0])
-            found.append(bound(objective_of(study, cell), train_data_of(study, cell))[1])
-    return list(dict.fromkeys(found))
+def training_sources(study: Study, chosen: Sequence[Cell] | None = None) -> list[Source]:
+    """Return the training sources by name that cells (by default all) learn from, each once."""
+    return [find_source(name) for name in dict.fromkeys(one.source for one in _trained_on(study, chosen)) if name]
 
 
 def slug(name: str) -> str:
@@ -168,6 +169,11 @@ def _starts(study: Study, cell: Cell) -> list[Cell]:
         chain.append(start)
         start = start_of(study, start)
     return chain[::-1]
+
+
+def _trained_on(study: Study, chosen: Sequence[Cell] | None) -> list[TrainData]:
+    of_objectives = {cell.objective: cell for cell in chosen or cells(study) if cell.objective != UNTRAINED}
+    return [bound(objective_of(study, one), train_data_of(study, one))[1] for one in of_objectives.values()]
 
 
 def _settings(prefix: str, table: Any) -> list[str]:
