@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cedistill.data.files import writing
 from cedistill.errors import InputError
 from cedistill.report.columns import is_complete
 from cedistill.report.table import collect, write_tables
@@ -20,7 +21,7 @@ def report_study(reference: str | Path, command: str = "", *, page: bool = False
     Args:
         reference: the study's folder or file.
         command: stands beside what is written.
-        page: also write ``report/index.html`` with its figures.
+        page: also write ``report/index.html`` with its figures, and the figures into the cards of the models.
         texts: show queries and documents in it; without, it may be passed on where the collection may not.
 
     Raises:
@@ -40,8 +41,21 @@ def report_study(reference: str | Path, command: str = "", *, page: bool = False
 
         path = Path(reference)
         study_file = path / "study.toml" if path.is_dir() else path
+        _refresh_cards(folder, figures)
         write_report(study, folder, study_file, table, _groups(study, figures), command, texts=texts)
     return table
+
+
+def _refresh_cards(folder: Path, figures: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:
+    """Write the cards of the models that are there anew, with their figures."""
+    from cedistill.model.card import CARD, card
+
+    for cell, one in figures:
+        model = folder / cell.name / "model"
+        if one and (model / "cedistill.json").is_file():
+            content = json.loads((model / "cedistill.json").read_text(encoding="utf-8"))
+            with writing(model / CARD) as file:
+                file.write(card(content, one))
 
 
 def _groups(

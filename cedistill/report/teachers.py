@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from cedistill.config.train_data import TrainData, bound
 from cedistill.data.collections import has_labels, is_public, require_labels
 from cedistill.data.qrels import Qrels
 from cedistill.data.references import is_retriever, run_path
 from cedistill.data.runs import Run, ranked, read_run
 from cedistill.errors import InputError
 from cedistill.evaluation.first_stage import first_stage_name
-from cedistill.study.plan import Study, trained_on
+from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
 
 QUERIES = 500
 """Most queries of two teachers that are compared."""
@@ -32,7 +33,7 @@ def teacher_agreement(study: Study) -> dict[str, Any]:
     """
     teachers: dict[tuple[str, str], Run] = {}
     absent: list[str] = []
-    for data in trained_on(study):
+    for data in _trained_on(study):
         for reference in data.teachers:
             key = (data.dataset or "", reference)
             if key in teachers or reference in absent:
@@ -77,6 +78,12 @@ def agreement(first: Mapping[str, Mapping[str, float]], second: Mapping[str, Map
         "overlap": float(np.mean(overlaps)) if overlaps else None,
         "queries": len(shared),
     }
+
+
+def _trained_on(study: Study) -> list[TrainData]:
+    cells = [Cell(study.backbones[0], one, study.seeds[0]) for one in study.objectives if one != UNTRAINED]
+    found = [bound(objective_of(study, cell), train_data_of(study, cell))[1] for cell in cells]
+    return list(dict.fromkeys(found))
 
 
 def _read(reference: str) -> Run:

@@ -64,7 +64,9 @@ def test_an_svg_of_a_page_follows_its_colours():
     svg += "<text style=\"font: 10px 'DejaVu Sans', sans-serif; fill: #1b2127\">a</text>"
     svg += '<path style="stroke: #0b6e99"/></svg>'
     page = for_page(svg)
-    assert page.startswith('<svg viewBox="0 0 5 4" style="max-width: 8px" aria-hidden="true"') and "metadata" not in page
+    assert (
+        page.startswith('<svg viewBox="0 0 5 4" style="max-width: 8px" aria-hidden="true"') and "metadata" not in page
+    )
     assert "fill: var(--ink)" in page and "stroke: var(--s0)" in page and "DejaVu" not in page
 
 

@@ -90,3 +90,22 @@ def test_texts_may_be_left_out(make_study):
     report_study(folder, page=True, texts=False)
     assert "what about topic" not in page.read_text() and "this tells of" not in page.read_text()
     assert '"d0"' in page.read_text()
+
+
+def test_models_that_are_there_get_cards_with_their_figures(make_study):
+    folder = make_study(["bert-base"], ["bce"], [1])
+    model = folder / "bert-base" / "bce" / "seed-1" / "model"
+    model.mkdir()
+    content = {
+        "backbone": "bert-base",
+        "objective": {"title": "Binary cross-entropy", "paper": ""},
+        "schedule": {"lists_per_step": 8, "learning_rate": 1e-5},
+        "figures": {"steps": 3, "precision": "float32"},
+        "inputs": [{"role": "pairs", "file": "x", "sha256": "0" * 64}],
+        "seed": 1,
+        "query_tokens": 32,
+        "document_tokens": 256,
+    }
+    (model / "cedistill.json").write_text(json.dumps(content))
+    report_study(folder, page=True)
+    assert "| one | ndcg@10 |" in (model / "README.md").read_text()

@@ -77,7 +77,7 @@ def for_page(svg: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    width = float(re.search(r'viewBox="\S+ \S+ (\S+)', head)[1])  # in points
+    width = float(head.split('viewBox="')[1].split()[2])  # in points
     for colour, variable in VARIABLES.items():
         rest = rest.replace(colour, f"var({variable})")
     rest = re.sub(r"font: ([^;\"']*?)'[^;\"]*?(?=[;\"])", r"font: \1sans-serif", rest)
