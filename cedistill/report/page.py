@@ -128,7 +128,8 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
         f"Bold: best of a column.{seeds} ▴ above the first stage, ▾ below it ({test}).",
     ]
     if has_letters(table):
-        notes.append("Letters: significantly above the rows that carry them.")
+        of_group = " of the same backbone" if any(row.get("group") for row in table["rows"]) else ""
+        notes.append(f"Letters after a figure: significantly above the rows{of_group} that carry them (all pairs).")
     return notes
 
 

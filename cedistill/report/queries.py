@@ -15,7 +15,12 @@ from cedistill.config.benchmark import Evaluation
 from cedistill.data.collections import Collection, is_public, open_collection
 from cedistill.data.texts import look_up
 from cedistill.errors import InputError
+from cedistill.evaluation.bootstrap import interval, resampled_figures
+from cedistill.evaluation.compare import holm
+from cedistill.evaluation.significance import t_tests
+from cedistill.evaluation.strata import one_stratum
 from cedistill.report.columns import Column, values_of
+from cedistill.report.letters import FIRST_STAGE
 from cedistill.report.names import shown_measure
 from cedistill.study.plan import Cell
 
@@ -25,6 +30,7 @@ _DETAILED = 400
 _DOCUMENTS = 3
 _CHARACTERS = 260
 _RUN_BYTES = 200_000_000
+_PAIRS_AT_ONCE = 100
 
 Group = Sequence[tuple[Cell, Mapping[str, Any]]]
 """The cells of one row, each with its ``metrics.json``."""
@@ -49,8 +55,9 @@ def query_data(
 
     Returns:
         Per data set ``name``, ``measure``, ``total`` queries, ``queries`` (ids), ``texts``, ``values`` (row → values in
-        thousandths, mean over seeds; ``first stage`` among them), ``tops`` (query's place → row → places in
-        ``documents``) and ``documents`` ([id, text]), ``grades`` (query's place → document's place → grade).
+        thousandths, mean over seeds; ``first stage`` is the first), ``tests`` (:func:`every_two`), ``tops`` (query's
+        place → row → places in ``documents``), ``documents`` ([id, text]) and ``grades`` (query's place → document's
+        place → grade).
     """
     by_label = {one.label: one for one in evaluations}
     budget, shares = _RUN_BYTES, max(1, _DETAILED // max(len(columns), 1))
@@ -65,14 +72,14 @@ def query_data(
 def _one(
     rows: Mapping[str, Group], column: Column, collection: Collection | None, folder: Path, budget: int, detailed: int
 ) -> tuple[dict[str, Any], int]:
-    groups = {name: [figures for _, figures in group] for name, group in rows.items()}
-    some = next(iter(groups.values()))
     label = column.labels[0]
-    queries = list(some[0]["datasets"][label]["runs"]["reranked"]["per_query"])
-    values = {"first stage": values_of(column, some[:1], "first_stage")[0]}
-    values |= {name: values_of(column, ones).mean(axis=0) for name, ones in groups.items()}
-    shown = widest(np.stack(list(values.values())), QUERIES)
-    stacked = np.stack(list(values.values()))[:, shown]
+    first = [figures for _, figures in next(iter(rows.values()))]
+    queries = list(first[0]["datasets"][label]["runs"]["reranked"]["per_query"])
+    seeds = {FIRST_STAGE: values_of(column, first[:1], "first_stage")}
+    seeds |= {name: values_of(column, [figures for _, figures in group]) for name, group in rows.items()}
+    means = np.stack([one.mean(axis=0) for one in seeds.values()])
+    shown = widest(means, QUERIES)
+    stacked = means[:, shown]
     picked = most_different(stacked, detailed)
     files = {name: folder / group[0][0].name / "runs" / f"{label}.trec.gz" for name, group in rows.items()}
     size = sum(one.stat().st_size for one in files.values() if one.is_file())
@@ -87,10 +94,36 @@ def _one(
         "total": len(queries),
         "queries": ids,
         "texts": [texts.get(one, "") for one in ids],
-        "values": {name: np.rint(row * 1000).astype(int).tolist() for name, row in zip(values, stacked, strict=True)},
+        "values": {name: np.rint(row * 1000).astype(int).tolist() for name, row in zip(seeds, stacked, strict=True)},
+        "tests": every_two(list(seeds.values()), means),
         **_documents(tops, wanted, collection),
     }
     return entry, budget - (size if wanted else 0)
+
+
+def every_two(seeds: Sequence[np.ndarray], means: np.ndarray) -> list[list[float]]:
+    """Test every two models over all queries of a data set; all pairs are one family for Holm's correction.
+
+    Args:
+        seeds: [S, Q] per-query values of each model's seeds.
+        means: [K, Q] their means over seeds.
+
+    Returns:
+        For each pair, in the order of ``itertools.combinations``: the mean of the earlier minus that of the later, the
+        ends of its 95 % interval over queries and seeds, p of Student's t, and p after Holm's correction.
+    """
+    strata, pairs = one_stratum(means.shape[1]), list(combinations(range(len(means)), 2))
+    p: list[float] = []
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        some = pairs[start : start + _PAIRS_AT_ONCE]
+        p += t_tests(np.stack([means[one] - means[other] for one, other in some]), strata).tolist()
+    draws, figures = resampled_figures(seeds, strata), means.mean(axis=1)
+    found = []
+    for (one, other), single, corrected in zip(pairs, p, holm(p), strict=True):
+        ends = interval(draws[one] - draws[other])
+        differences = [round(float(value), 4) for value in (figures[one] - figures[other], *ends)]
+        found.append([*differences, float(f"{single:.2g}"), float(f"{corrected:.2g}")])
+    return found
 
 
 def widest(values: np.ndarray, count: int) -> list[int]:

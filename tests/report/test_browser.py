@@ -1,5 +1,7 @@
 """The report in a real browser: what it loads, sorts, filters and shows, by mouse and by keyboard."""
 
+import json
+import re
 import shutil
 
 import pytest
@@ -71,6 +73,21 @@ def _compares_queries(page):
     _choose(page, "b", "bert-base/bce")
     assert page("document.querySelector('#q-words').textContent").startswith("A is better on 40 queries, B on 0")
     assert page("document.querySelectorAll('#q-chart rect').length") == 40
+    there = page("document.querySelector('#q-words').textContent")
+    _choose(page, "b", "roberta-base/margin-mse")
+    _choose(page, "a", "bert-base/bce")
+    back = page("document.querySelector('#q-words').textContent")
+    (difference, low, high), (one, *ends) = (re.findall(r"[+−]\d\.\d+", words) for words in (there, back))
+    flipped = str.maketrans("+−", "−+")
+    assert [one, *ends] == [
+        one.translate(flipped) for one in (difference, high, low)
+    ] and "after Holm over all 45" in there
+    table = json.loads((page.path.parents[1] / "table.json").read_text())["rows"]
+    means = {f"{row['backbone']}/{row['objective']}": row["values"][0]["mean"] for row in table}
+    expected = means["roberta-base/margin-mse"] - means["bert-base/bce"]
+    assert float(difference.replace("−", "-")) == pytest.approx(expected, abs=6e-4)
+    _choose(page, "a", "roberta-base/margin-mse")
+    _choose(page, "b", "bert-base/bce")
     gains = page("[...document.querySelectorAll('#q-lists .query b')].map(one => parseFloat(one.textContent))")
     assert len(gains) == 8 and gains == sorted(gains, reverse=True)
     # Only q0 to q5 have texts and runs.

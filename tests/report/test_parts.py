@@ -4,11 +4,13 @@ import struct
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from cedistill.evaluation.compare import holm
 from cedistill.report.cost import cell_cost, mean_cost, read_log, shown_cost
 from cedistill.report.figures.curves import loss_curves, mean_curve, smooth, validation_curves
 from cedistill.report.figures.style import for_page
-from cedistill.report.queries import most_different, top_documents, widest
+from cedistill.report.queries import every_two, most_different, top_documents, widest
 from cedistill.report.teachers import agreement, teacher_agreement
 from cedistill.study.reading import load_study
 
@@ -68,6 +70,20 @@ def test_an_svg_of_a_page_follows_its_colours():
         page.startswith('<svg viewBox="0 0 5 4" style="max-width: 8px" aria-hidden="true"') and "metadata" not in page
     )
     assert "fill: var(--ink)" in page and "stroke: var(--s0)" in page and "DejaVu" not in page
+
+
+def test_every_two_models_of_a_data_set():
+    source = np.random.default_rng(0)
+    seeds = [source.random((count, 30)) + level for count, level in ((1, 0.0), (2, 0.2), (3, 0.4))]
+    means = np.stack([one.mean(axis=0) for one in seeds])
+    found = every_two(seeds, means)
+    p = [stats.ttest_rel(means[a], means[b]).pvalue for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert [one[0] for one in found] == pytest.approx(
+        [(means[a] - means[b]).mean() for a, b in ((0, 1), (0, 2), (1, 2))], abs=1e-4
+    )
+    assert [one[3] for one in found] == pytest.approx(p, rel=0.06)
+    assert [one[4] for one in found] == pytest.approx(holm(p), rel=0.06)
+    assert all(one[1] < one[0] < one[2] for one in found)
 
 
 def test_queries_that_are_kept():

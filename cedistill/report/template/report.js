@@ -157,6 +157,24 @@
     return details;
   };
 
+  // Pairs stand as (0, 1), (0, 2), ..., (1, 2), ...; a difference is the earlier model's minus the later's.
+  const tested = (set, a, b) => {
+    const names = models(set);
+    let [one, other] = [names.indexOf(a), names.indexOf(b)];
+    if (one === other) return "Choose two models to test them against each other.";
+    const sign = one < other ? 1 : -1;
+    if (sign < 0) [one, other] = [other, one];
+    const before = one * names.length - (one * (one + 1)) / 2;
+    const [difference, low, high, p, holm] = set.tests[before + other - one - 1];
+    const ends = sign > 0 ? [low, high] : [-high, -low];
+    const shown = (value) => (value < 0.0001 ? "< .0001" : `= ${value.toPrecision(2)}`);
+    return (
+      `Over all ${set.total} queries A − B is ${signed(sign * difference * 1000)} ${set.heading}, 95 % interval over queries ` +
+      `and seeds ${signed(ends[0] * 1000)} to ${signed(ends[1] * 1000)}; paired t-test p ${shown(p)}, ` +
+      `after Holm over all ${set.tests.length} pairs p ${shown(holm)}.`
+    );
+  };
+
   const compare = () => {
     const set = sets[$("q-set").value];
     const [a, b] = [$("q-a").value, $("q-b").value];
@@ -164,10 +182,9 @@
     rows.sort((one, other) => other.difference - one.difference);
     const better = rows.filter((row) => row.difference > 0);
     const worse = rows.filter((row) => row.difference < 0);
-    const mean = rows.reduce((sum, row) => sum + row.difference, 0) / Math.max(rows.length, 1);
     $("q-words").textContent =
-      `A is better on ${better.length} queries, B on ${worse.length}, equal on ${rows.length - better.length - worse.length}; ` +
-      `the mean difference of these is ${signed(mean)} (${set.heading}).`;
+      `A is better on ${better.length} queries, B on ${worse.length}, equal on ${rows.length - better.length - worse.length}. ` +
+      tested(set, a, b);
     $("q-chart").innerHTML = chart(rows);
     $("q-note").textContent =
       set.queries.length < set.total
