@@ -178,3 +178,16 @@ def test_malformed_published_figures_are_told(folder, text, message):
     with pytest.raises(InputError, match=message):
         report_study(folder)
     assert not (folder / "table.md").exists()
+
+
+def test_groups_of_a_benchmark_count_as_one_in_its_mean(tmp_path):
+    from cedistill.report.columns import columns_of
+
+    text = 'title = "x"\nbackbones = ["bert-base"]\nobjectives = ["bce"]\n[[evaluate]]\nbenchmark = "beir-15"\n'
+    (tmp_path / "study.toml").write_text(text)
+    column = columns_of(load_study(tmp_path)[0])[0]
+    forums = {label: share for label, share in zip(column.labels, column.shares, strict=True) if "cqadupstack" in label}
+    others = {share for label, share in zip(column.labels, column.shares, strict=True) if label not in forums}
+    groups = len(load_benchmark("beir-15").groups)
+    assert len(forums) == 12 and sum(forums.values()) == pytest.approx(1 / groups) and others == {1 / groups}
+    assert sum(column.shares) == pytest.approx(1) and column.is_mean and column.name == "beir-15"
