@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -28,8 +27,7 @@ def teacher_agreement(study: Study) -> dict[str, Any]:
 
     Returns:
         ``teachers``: name, data set, numbers of queries and documents, and ``ndcg@10`` (None without judgements) of
-        each; ``pairs``: Kendall's tau-b (mean over queries, on the documents that both scored), the share of the first
-        ten documents that both have, and the number of queries compared; ``absent``: references that were not there.
+        each; ``pairs``: see :func:`agreement`; ``absent``: references that were not there.
     """
     teachers: dict[tuple[str, str], Run] = {}
     absent: list[str] = []
@@ -46,7 +44,7 @@ def teacher_agreement(study: Study) -> dict[str, Any]:
     pairs = [
         {
             "teachers": [first_stage_name(first[1]), first_stage_name(second[1])],
-            **agreement(teachers[first], teachers[second]),
+            **agreement(teachers[first], teachers[second], _labels(first[0])),
         }
         for first, second in combinations(teachers, 2)
         if first[0] == second[0]
@@ -54,27 +52,27 @@ def teacher_agreement(study: Study) -> dict[str, Any]:
     return {"teachers": rows, "pairs": [one for one in pairs if one["queries"]], "absent": absent}
 
 
-def agreement(first: Mapping[str, Mapping[str, float]], second: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def agreement(first: Run, second: Run, qrels: Qrels | None = None) -> dict[str, Any]:
     """Return how far two runs agree on the queries that both have, at most :data:`QUERIES` of them.
 
     Returns:
-        ``tau`` (None where it is nowhere defined), ``overlap`` in [0, 1], ``queries``.
+        ``queries``, ``overlap`` in [0, 1] (None without queries), and ``kendall`` and ``errors`` as
+        :func:`cedistill.teachers.quality.compared` gives them.
     """
-    from scipy import stats
+    from cedistill.teachers.quality import compared
 
     shared = sorted(set(first) & set(second))
     if len(shared) > QUERIES:
         shared = [shared[int(place)] for place in np.linspace(0, len(shared) - 1, QUERIES)]
-    taus, overlaps = [], []
+    both = [{query: run[query] for query in shared} for run in (first, second)]
+    overlaps = []
     for query in shared:
-        common = sorted(set(first[query]) & set(second[query]))
-        if len(common) > 1:
-            tau = stats.kendalltau(*([run[query][one] for one in common] for run in (first, second))).statistic
-            taus += [] if np.isnan(tau) else [float(tau)]
-        tops = [set(ranked(run[query])[:_TOP]) for run in (first, second)]
-        overlaps.append(len(tops[0] & tops[1]) / max(1, min(_TOP, *(len(run[query]) for run in (first, second)))))
+        tops = [set(ranked(run[query])[:_TOP]) for run in both]
+        overlaps.append(len(tops[0] & tops[1]) / max(1, min(_TOP, *(len(run[query]) for run in both))))
+    found = compared(both[0], both[1], qrels)
     return {
-        "tau": float(np.mean(taus)) if taus else None,
+        "kendall": found["kendall"],
+        "errors": found["errors"],
         "overlap": float(np.mean(overlaps)) if overlaps else None,
         "queries": len(shared),
     }

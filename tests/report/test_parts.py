@@ -106,8 +106,18 @@ def test_agreement_by_hand():
     first = {"q": {"a": 3.0, "b": 2.0, "c": 1.0}, "r": {"a": 1.0, "b": 2.0}}
     second = {"q": {"a": 3.0, "b": 1.0, "c": 2.0}, "s": {"a": 1.0}}
     # Of three pairs two agree: tau 1/3. The first ten are all three documents.
-    assert agreement(first, second) == {"tau": pytest.approx(1 / 3), "overlap": 1.0, "queries": 1}
-    assert agreement(first, {"z": {"a": 1.0}}) == {"tau": None, "overlap": None, "queries": 0}
+    assert agreement(first, second) == {
+        "kendall": pytest.approx(1 / 3),
+        "errors": None,
+        "overlap": 1.0,
+        "queries": 1,
+    }
+    assert agreement(first, {"z": {"a": 1.0}}) == {
+        "kendall": None,
+        "errors": None,
+        "overlap": None,
+        "queries": 0,
+    }
 
 
 def test_teachers_of_a_study(make_study):
@@ -118,6 +128,6 @@ def test_teachers_of_a_study(make_study):
     # The teacher has d0 to d9 in this order for each query: q0's d0 (grade 2) and d6 (grade 1) at ranks 1 and 7.
     assert found["teachers"][0]["judged"] == 6 and 0 < found["teachers"][0]["ndcg@10"] < 1
     (pair,) = found["pairs"]
-    assert pair["queries"] == 6 and pair["tau"] == 1.0
+    assert pair["queries"] == 6 and pair["kendall"] == pytest.approx(1.0) and pair["errors"] is not None
     (folder.parent / "tiny" / "teacher.trec").unlink()
     assert [one.rpartition("/")[2] for one in teacher_agreement(study)["absent"]] == ["teacher.trec"]
