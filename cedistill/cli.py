@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cedistill import processes
-from cedistill.commands import data, evaluation, listing, scoring, study, teacher_quality, teaching, training
+from cedistill.commands import data, evaluation, listing, scoring, sharing, study, teacher_quality, teaching, training
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -33,6 +33,7 @@ for _command in (
     teacher_quality.teachers,
     study.run,
     study.report,
+    sharing.push,
 ):
     app.command()(_command)
 _data = typer.Typer(help="Data sets: write out, fetch.")
