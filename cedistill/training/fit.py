@@ -16,9 +16,8 @@ from cedistill.config.objective import Objective, Schedule
 from cedistill.data.lists import TrainingLists
 from cedistill.losses import get_loss
 from cedistill.model.encode import make_encoder, max_positions
-from cedistill.model.forward import chunk_limits
 from cedistill.model.precision import choose_precision
-from cedistill.training.collate import Collator
+from cedistill.training.collate import make_collator
 from cedistill.training.record import Progress, Record
 from cedistill.training.trainer import ListTrainer
 from cedistill.training.validation import MEASURE, Validation
@@ -57,7 +56,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
         args=arguments,
         train_dataset=lists,
         eval_dataset=lists if validate else None,  # Trainer asks for one; validation brings its own
-        data_collator=Collator(encoder, *chunk_limits(arguments.device)),
+        data_collator=make_collator(encoder, job.model, arguments.device, precision),
     )
     record = Record(log, lambda: trainer.pairs_seen, progress)
     trainer.add_callback(record)
