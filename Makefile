@@ -12,7 +12,7 @@ MODEL ?= $(OUTPUT)
 STUDY ?= results/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck train evaluate report bench paper clean
+.PHONY: help setup demo test lint typecheck train evaluate report bench paper clean FORCE
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -51,8 +51,12 @@ report: $(READY)  ## write a study's tables from the figures that are there: STU
 bench: $(READY)  ## measure scoring speed beside sentence-transformers on this machine
 	$(BIN)/python benchmarks/speed/scoring.py
 
-paper: $(READY)  ## the 162 runs of the study
-	@echo "error: expected the study's training data and benchmarks, found no way to fetch them in this version; train on files of your own with make train" >&2; exit 2
+paper: $(READY)  ## the 162 runs of the study, as many as are left; one: make results/paper/BACKBONE/OBJECTIVE
+	$(BIN)/cedistill run results/paper $(ARGS)
+
+# One backbone under one objective of any study, all its seeds: make results/paper/minilm-l12/margin-mse
+results/%: $(READY) FORCE
+	$(BIN)/cedistill run results/$(word 1,$(subst /, ,$*)) --only '$(word 2,$(subst /, ,$*))/$(word 3,$(subst /, ,$*))/*' $(ARGS)
 
 clean:  ## remove the environment, caches and build outputs (results stay)
 	rm -rf $(VENV) dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

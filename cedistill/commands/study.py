@@ -19,18 +19,20 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study; finished cells are kept, unfinished ones go on."""
-    from cedistill.report.table import markdown
-    from cedistill.study.run import plan_study, run_study
-
     if engine != "local":
         raise InputError(unknown("engine", engine, ["local"]))
     if dry_run:
-        cells = [{"cell": cell.name, "state": state} for cell, state in plan_study(study, only)]
+        from cedistill.study.dry_run import dry_run as say
+        from cedistill.study.dry_run import dry_run_text
+
+        result = say(study, only)
         if as_json:
-            print_json({"cells": cells})
+            print_json(result)
         else:
-            typer.echo("\n".join(f"{one['state']:6} {one['cell']}" for one in cells))
+            typer.echo(dry_run_text(result))
         return
+    from cedistill.report.table import markdown
+    from cedistill.study.run import run_study
     from cedistill.study.status import status_lines
 
     with status_lines() as status:

@@ -30,9 +30,11 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the head, dropout and the lists.")] = 12,
     validate: Annotated[
-        str | None, typer.Option(help="Labelled data set on which the best checkpoint is chosen.")
+        str | None, typer.Option(help="Labelled data set, or benchmark, on which the best checkpoint is chosen.")
     ] = None,
-    validate_candidates: Annotated[str, typer.Option(help="Run to re-rank there, or a first stage.")] = "bm25",
+    validate_candidates: Annotated[
+        str | None, typer.Option(help="Run or first stage to re-rank there; else BM25, or the benchmark's.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the objective's.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that read and tokenise ahead.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,

@@ -26,7 +26,8 @@ class Evaluation(Strict):
 
     Candidates are a run, a first stage (``bm25``, ``bi-encoder:M``, ``sparse:M``), or ``scoreddocs`` for those that
     come with the data set. ``group`` names data sets that count as one in a benchmark's mean; ``folds`` are references
-    to the parts of a cross-validation.
+    to the parts of a cross-validation. ``words`` of a document on average, as the collection's authors report them,
+    serve to estimate cost. ``benchmark`` is the name of the one that the data set was taken from.
     """
 
     dataset: str
@@ -37,6 +38,8 @@ class Evaluation(Strict):
     published: Published = Field(default_factory=dict)
     group: str = ""
     folds: tuple[str, ...] = ()
+    words: PositiveInt | None = None
+    benchmark: str = ""
 
     @property
     def label(self) -> str:
@@ -143,23 +146,45 @@ def load_suites(
         InputError: unknown names, keys or values; one run for several data sets.
     """
     loaded = [Suite(name, load_benchmark(name)) for name in dict.fromkeys(names)]
-    labels = [one.label for suite in loaded for one in suite.benchmark.datasets]
+    check_run_for_each(candidates, [one for suite in loaded for one in suite.benchmark.datasets])
+    return distinct([changed(suite, candidates, depth, measures) for suite in loaded])
+
+
+def check_run_for_each(candidates: str | None, datasets: Sequence[Evaluation]) -> None:
+    """Refuse one run as the candidates of several data sets. Raises InputError."""
     is_run = candidates not in (None, "scoreddocs") and not is_retriever(str(candidates))
-    if is_run and len(labels) > 1 and "{dataset}" not in str(candidates):
+    if is_run and len(datasets) > 1 and "{dataset}" not in str(candidates):
         raise InputError(
-            f"expected a run for each of {len(labels)} data sets, found the one {candidates}; "
+            f"expected a run for each of {len(datasets)} data sets, found the one {candidates}; "
             "write {dataset} where the data set's name stands, or take one data set as BENCHMARK/DATASET"
         )
-    suites = []
-    for suite in loaded:
-        changed = []
-        for one in suite.benchmark.datasets:
-            given: dict[str, Any] = {"depth": depth, "measures": tuple(measures) if measures else None}
-            given["candidates"] = candidates and candidates.replace("{dataset}", one.label)
-            given["name"] = f"{Path(suite.name).stem}-{one.label}" if labels.count(one.label) > 1 else one.label
-            changed.append(one.model_copy(update={key: value for key, value in given.items() if value is not None}))
-        suites.append(Suite(suite.name, suite.benchmark.model_copy(update={"datasets": tuple(changed)})))
-    return suites
+
+
+def changed(
+    suite: Suite, candidates: str | None = None, depth: int | None = None, measures: Sequence[str] | None = None
+) -> Suite:
+    """Return a suite with other candidates, depth or measures for all its data sets, each of them marked as its own."""
+    datasets = []
+    for one in suite.benchmark.datasets:
+        given: dict[str, Any] = {"depth": depth, "measures": tuple(measures) if measures else None}
+        given |= {"candidates": candidates and candidates.replace("{dataset}", one.label), "benchmark": suite.name}
+        given["name"] = one.label
+        datasets.append(one.model_copy(update={key: value for key, value in given.items() if value is not None}))
+    return Suite(suite.name, suite.benchmark.model_copy(update={"datasets": tuple(datasets)}))
+
+
+def distinct(suites: Sequence[Suite], others: Sequence[str] = ()) -> list[Suite]:
+    """Return the suites; a data set whose name occurs again, or among ``others``, carries its benchmark's before it."""
+    labels = [*others, *(one.label for suite in suites for one in suite.benchmark.datasets)]
+    renamed = []
+    for suite in suites:
+        stem = Path(suite.name).stem
+        datasets = tuple(
+            one.model_copy(update={"name": f"{stem}-{one.label}"}) if labels.count(one.label) > 1 else one
+            for one in suite.benchmark.datasets
+        )
+        renamed.append(Suite(suite.name, suite.benchmark.model_copy(update={"datasets": datasets})))
+    return renamed
 
 
 def _filled(one: dict[str, Any], table: dict[str, Any], path: Path) -> dict[str, Any]:

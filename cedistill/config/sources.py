@@ -17,10 +17,11 @@ _RUN = "msmarco-passage-train-judged.run"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to download: its address, its MD5 in hexadecimal, and the name it is kept under."""
+    """A file to download: its address, its MD5 in hexadecimal, its bytes where they are known."""
 
     url: str
     md5: str
+    size: int | None = None
 
     @property
     def name(self) -> str:

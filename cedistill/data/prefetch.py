@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cedistill.config.benchmark import UnknownError, load_benchmark
 from cedistill.config.shipped import shipped_folder, shipped_names
+from cedistill.config.sources import Source as TrainingSource
 from cedistill.data.collections import fetch, is_public
 from cedistill.data.downloads import NoConnectionError
 from cedistill.data.public_files import PARTS, Source, sources
@@ -23,7 +25,8 @@ def wanted(name: str) -> list[tuple[str, str]]:
     """
     study = _study(name)
     if study is not None:
-        from cedistill.study.plan import load_study, references
+        from cedistill.study.plan import references
+        from cedistill.study.reading import load_study
 
         return references(load_study(study)[0])
     try:
@@ -35,6 +38,17 @@ def wanted(name: str) -> list[tuple[str, str]]:
         raise InputError(
             f"{unknown('benchmark', name, known)}; or give a study's folder or an ir_datasets id"
         ) from None
+
+
+def training_sources_of(name: str) -> list[TrainingSource]:
+    """Return the training sources that a study needs, none for a benchmark or an id. Raises InputError."""
+    study = _study(name)
+    if study is None:
+        return []
+    from cedistill.study.plan import training_sources
+    from cedistill.study.reading import load_study
+
+    return training_sources(load_study(study)[0])
 
 
 def listed(names: Sequence[str]) -> dict[str, Any]:
@@ -56,6 +70,10 @@ def listed(names: Sequence[str]) -> dict[str, Any]:
         for source in sources(name, _parts(candidates)):
             row = files.setdefault(source.path, _row(source))
             row["datasets"] += [name] if name not in row["datasets"] else []
+    for training_source in _training_sources(names):
+        for source in _files(training_source):
+            row = files.setdefault(source.path, _row(source))
+            row["datasets"].append(training_source.name)
     rows = list(files.values())
     to_fetch = [row for row in rows if row["state"] == "fetch"]
     return {
@@ -74,10 +92,15 @@ def prefetch(names: Sequence[str]) -> dict[str, Any]:
         NoConnectionError: a host cannot be reached; nothing more is tried.
         InputError: as :func:`wanted`; or collections under licence or damaged files, after all others are fetched.
     """
+    from cedistill.console import lines
+    from cedistill.data.source_pools import source_file
+
     failed: list[InputError] = []
-    for one in _public(names):
+    steps: list[Callable[[], Any]] = [partial(fetch, [one]) for one in _public(names)]
+    steps += [partial(source_file, one, lines) for one in _training_sources(names)]
+    for step in steps:
         try:
-            fetch([one])
+            step()
         except NoConnectionError:
             raise
         except InputError as error:
@@ -129,6 +152,19 @@ def _study(name: str) -> Path | None:
 
 def _public(names: Sequence[str]) -> list[tuple[str, str]]:
     return [one for one in dict.fromkeys(one for name in names for one in wanted(name)) if is_public(one[0])]
+
+
+def _training_sources(names: Sequence[str]) -> list[TrainingSource]:
+    return list(dict.fromkeys(one for name in names for one in training_sources_of(name)))
+
+
+def _files(source: TrainingSource) -> list[Source]:
+    from cedistill.data.fetch import sources_folder
+
+    if source.file is None:
+        return sources(source.docpairs or "", ("docpairs",))
+    path = sources_folder() / source.file.name
+    return [Source(path, path.is_file(), source.file.url, source.file.size, source.file.md5)]
 
 
 def _parts(candidates: str) -> tuple[str, ...]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from cedistill.cache import locked
 from cedistill.config.train_data import check_provides
 from cedistill.data.collections import check_labels
 from cedistill.data.files import writing
 from cedistill.study.identity import figures_identity, training_identity
-from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
+from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, start_of, train_data_of
 from cedistill.training.record import Progress
 
 _MODEL = "model"
@@ -27,7 +29,7 @@ def check_cell(study: Study, cell: Cell) -> None:
     """Refuse a cell that cannot run, before any cell starts. Raises InputError."""
     if cell.objective != UNTRAINED:
         check_provides(objective_of(study, cell), train_data_of(study, cell))
-    for one in study.evaluate:
+    for one in (*study.evaluate, *study.validation):
         check_labels(one.dataset)
 
 
@@ -47,18 +49,31 @@ def read_figures(folder: Path, cell: Cell) -> dict[str, Any]:
 def run_cell(study: Study, cell: Cell, folder: Path, report: Report) -> dict[str, Any]:
     """Train and evaluate a cell in ``folder/cell.name``, going on where an interrupted run of it stopped.
 
-    Leftovers of another configuration or of other data are removed first. Returns the content of ``metrics.json``.
+    Leftovers of another configuration or of other data are removed first. Another process that is at the same cell is
+    waited for, and what it made is kept. Returns the content of ``metrics.json``.
     """
+    with _alone(cell, folder):
+        if is_finished(study, cell, folder):
+            return read_figures(folder, cell)
+        model = _ready_model(study, cell, folder, report)
+        return _evaluated(study, cell, model, folder / cell.name, report)
+
+
+def _evaluated(study: Study, cell: Cell, model: Any, place: Path, report: Report) -> dict[str, Any]:
     from cedistill.evaluation.evaluate import evaluate
     from cedistill.model.reranker import Reranker
 
-    place = folder / cell.name
-    model = _ready_model(study, cell, place, report)
     training = objective_of(study, cell).training if cell.objective != UNTRAINED else None
     asked = training.precision if training else study.training.get("precision", "auto")
     scorer = Reranker(str(model), precision=asked) if isinstance(model, Path) else Reranker.of(*model, precision=asked)
     report_scoring = report("re-ranking pairs")
-    result = evaluate(scorer, study.evaluate, place, progress=lambda done, total: report_scoring(done, total, ""))
+    result = evaluate(
+        scorer,
+        study.evaluate,
+        place,
+        benchmarks=study.benchmarks,
+        progress=lambda done, total: report_scoring(done, total, ""),
+    )
     trained = json.loads((model / "cedistill.json").read_text())["figures"] if isinstance(model, Path) else None
     figures = {
         "identity": figures_identity(study, cell),
@@ -72,28 +87,24 @@ def run_cell(study: Study, cell: Cell, folder: Path, report: Report) -> dict[str
     return figures
 
 
-def _ready_model(study: Study, cell: Cell, place: Path, report: Report) -> Any:
+def _ready_model(study: Study, cell: Cell, folder: Path, report: Report) -> Any:
     if cell.objective == UNTRAINED:
         from cedistill.model.backbones import load_backbone
 
         return load_backbone(cell.backbone, cell.seed)
     from cedistill.training.train import train
 
-    wanted = {"identity": training_identity(study, cell)}
-    started = place / _STARTED
-    if place.exists() and (not started.is_file() or json.loads(started.read_text()) != wanted):
-        shutil.rmtree(place)
-    with writing(started) as file:
-        json.dump(wanted, file)
-    validate = study.validate_on
+    start = _start_model(study, cell, folder, report)
+    place = folder / cell.name
+    _clear(place, {"identity": training_identity(study, cell)})
     train(
         cell.backbone,
         objective_of(study, cell),
         place / _MODEL,
         data=train_data_of(study, cell),
         seed=cell.seed,
-        validate=validate.dataset if validate else None,
-        validate_candidates=validate.candidates if validate else "bm25",
+        validate=[(one.dataset, one.candidates) for one in study.validation],
+        start=start,
         resume=True,
         log=place / "log.jsonl",
         command=f"cedistill run {cell.name}",
@@ -101,3 +112,25 @@ def _ready_model(study: Study, cell: Cell, place: Path, report: Report) -> Any:
         report=report,
     )
     return place / _MODEL
+
+
+def _start_model(study: Study, cell: Cell, folder: Path, report: Report) -> Path | None:
+    first = start_of(study, cell)
+    if first is None:
+        return None
+    with _alone(first, folder):
+        model: Path = _ready_model(study, first, folder, report)
+    return model
+
+
+def _alone(cell: Cell, folder: Path) -> AbstractContextManager[None]:
+    return locked(folder / ".locks" / cell.name.replace("/", "--"))
+
+
+def _clear(place: Path, wanted: dict[str, str]) -> None:
+    """Remove what another configuration or other data left in a cell's folder, and note what it is made of now."""
+    started = place / _STARTED
+    if not started.is_file() or json.loads(started.read_text()) != wanted:
+        shutil.rmtree(place, ignore_errors=True)
+        with writing(started) as file:
+            json.dump(wanted, file)

@@ -15,7 +15,7 @@ from cedistill.config.train_data import TrainData, bound, needed
 from cedistill.data.collections import collection_files
 from cedistill.data.digests import file_digest
 from cedistill.data.references import is_retriever, parse_retriever, retriever_files, run_path
-from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, train_data_of
+from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, start_of, train_data_of
 
 
 def training_identity(study: Study, cell: Cell) -> str:
@@ -23,14 +23,16 @@ def training_identity(study: Study, cell: Cell) -> str:
     objective, data = None, study.train
     if cell.objective != UNTRAINED:
         objective, data = bound(objective_of(study, cell), train_data_of(study, cell))
-    validate = study.validate_on
+    validation = [_evaluation(one)[1:3] for one in study.validation] if objective else []
+    start = start_of(study, cell)
     return _hash(
         __version__,
         cell.backbone,
         cell.seed,
         objective and objective.model_dump(mode="json"),
         objective and _train_data(needed(objective, data)),
-        [_dataset(validate.dataset), _run(validate.candidates)] if objective and validate else None,
+        validation,
+        start and training_identity(study, start),
     )
 
 

@@ -1,31 +1,51 @@
-"""A study file, and the cells it asks for."""
+"""A study, and the cells it asks for."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from cedistill.config.benchmark import Evaluation
+from cedistill.config.benchmark import Benchmark, Evaluation
 from cedistill.config.objective import Objective, load_objective
-from cedistill.config.toml import Strict, fill_in, read_toml, validated
-from cedistill.config.train_data import TrainData
-from cedistill.data.references import is_retriever, retriever_beside
+from cedistill.config.sources import TEXTS, Source, find_source
+from cedistill.config.toml import Strict, validated
+from cedistill.config.train_data import TrainData, bound
 from cedistill.errors import InputError
 
 UNTRAINED = "untrained"
 
 
 class Validate(Strict):
-    """The labelled data set on which the best checkpoint is chosen."""
+    """The labelled data sets on whose mean the best checkpoint is chosen: one, or those of a benchmark.
 
-    dataset: str
-    candidates: str = "bm25"
+    ``candidates`` are BM25's, or a benchmark's own, where nothing is said.
+    """
+
+    dataset: str | None = None
+    benchmark: str | None = None
+    candidates: str | None = None
+
+
+class Own(Strict):
+    """What a study says of one objective alone.
+
+    ``base`` is the objective that goes by this name in the study, where it is another one. ``start`` names the
+    objective of the study from whose model (same backbone, same seed) training starts in place of the backbone's
+    weights. The tables stand in place of the study's and of the objective's.
+    """
+
+    base: str | None = None
+    start: str | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    lists: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
 
 class Study(Strict):
@@ -41,11 +61,21 @@ class Study(Strict):
     train: TrainData = TrainData()
     training: dict[str, Any] = Field(default_factory=dict)
     lists: dict[str, Any] = Field(default_factory=dict)
-    objective: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="tables by objective, with settings (and `train`) of that one alone"
-    )
+    objective: dict[str, Own] = Field(default_factory=dict, description="by objective, settings of that one alone")
     validate_on: Validate | None = Field(None, alias="validate")
     evaluate: tuple[Evaluation, ...] = Field(min_length=1)
+    _benchmarks: dict[str, Benchmark] = PrivateAttr(default_factory=dict)
+    _validation: tuple[Evaluation, ...] = PrivateAttr(default=())
+
+    @property
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """The benchmarks among ``evaluate`` by name, with their data sets as the study evaluates them."""
+        return self._benchmarks
+
+    @property
+    def validation(self) -> tuple[Evaluation, ...]:
+        """The data sets on whose mean the best checkpoint is chosen."""
+        return self._validation
 
 
 class Cell(NamedTuple):
@@ -61,30 +91,14 @@ class Cell(NamedTuple):
         return f"{slug(self.backbone)}/{slug(Path(self.objective).stem)}/seed-{self.seed}"
 
 
-def load_study(reference: str | Path) -> tuple[Study, Path]:
-    """Load a study from its folder or its file; return it with its folder.
-
-    Environment variables in references are filled in; other relative paths start at the study's folder.
-    Raises InputError for unknown keys, values out of range, unset variables, and data sets of the same name.
-    """
-    path = Path(reference)
-    path = path / "study.toml" if path.is_dir() else path
-    if not path.is_file():
-        raise InputError(
-            f"{reference}: expected a study's folder (with study.toml) or file, found none; check the path"
-        )
-    text = path.read_text(encoding="utf-8")
-    study = validated(Study, _resolved(read_toml(path), path), str(path), text)
-    labels = [one.label for one in study.evaluate]
-    if len(set(labels)) < len(labels):
-        raise InputError(
-            f"{path}: expected a different name for each [[evaluate]], found {', '.join(labels)}; give each a name"
-        )
-    return study, path.parent
-
-
 def cells(study: Study, only: str | None = None) -> list[Cell]:
-    """Return the cells of a study, or those whose name matches ``only``. Raises InputError when none does."""
+    """Return the cells of a study, or those whose name matches ``only`` with those they start from.
+
+    A cell comes after the one it starts from.
+
+    Raises:
+        InputError: none matches, or cells start from one another in a circle.
+    """
     every = [
         Cell(backbone, objective, seed)
         for backbone in study.backbones
@@ -97,31 +111,45 @@ def cells(study: Study, only: str | None = None) -> list[Cell]:
         raise InputError(
             f"expected --only to match a cell such as {every[0].name}, found none for {only!r}; mind the slashes"
         )
-    return chosen
+    return list(dict.fromkeys(cell for one in chosen for cell in (*_starts(study, one), one)))
+
+
+def start_of(study: Study, cell: Cell) -> Cell | None:
+    """Return the cell from whose model a cell starts, None for one that starts from its backbone."""
+    own = study.objective.get(cell.objective)
+    return cell._replace(objective=own.start) if own and own.start else None
 
 
 def objective_of(study: Study, cell: Cell) -> Objective:
     """Return a cell's objective with the study's settings in place. Raises InputError."""
-    own = study.objective.get(cell.objective, {})
+    own = study.objective.get(cell.objective, Own())
     settings = [*_settings("training", study.training), *_settings("lists", study.lists)]
-    settings += [setting for table, values in own.items() if table != "train" for setting in _settings(table, values)]
-    return load_objective(cell.objective, settings)
+    for table in ("training", "lists", "parameters"):
+        settings += _settings(table, getattr(own, table))
+    return load_objective(own.base or cell.objective, settings)
 
 
 def train_data_of(study: Study, cell: Cell) -> TrainData:
     """Return what a cell's lists are made of: the study's ``[train]``, and in its place ``[objective.NAME.train]``."""
-    own = study.objective.get(cell.objective, {}).get("train", {})
+    own = study.objective.get(cell.objective, Own()).train
     return validated(TrainData, study.train.model_dump() | own, f"[objective.{cell.objective}.train]")
 
 
-def references(study: Study) -> list[tuple[str, str]]:
-    """Return the data sets of a study, each with its candidates: those it evaluates, validates and trains on."""
-    found = [(one.dataset, one.candidates) for one in study.evaluate]
-    if study.validate_on:
-        found.append((study.validate_on.dataset, study.validate_on.candidates))
-    trained = [train_data_of(study, cell) for cell in cells(study) if cell.objective != UNTRAINED]
-    found += [(one.dataset, one.candidates or "") for one in trained if one.dataset]
+def references(study: Study, chosen: Sequence[Cell] | None = None) -> list[tuple[str, str]]:
+    """Return the data sets that cells need, each with its candidates: those evaluated, validated and trained on.
+
+    ``chosen`` are the cells, by default all of the study.
+    """
+    found = [(one.dataset, one.candidates) for one in (*study.evaluate, *study.validation)]
+    for one in _trained_on(study, chosen):
+        if one.dataset or one.source:
+            found.append((one.dataset or TEXTS, one.candidates or ""))
     return list(dict.fromkeys(found))
+
+
+def training_sources(study: Study, chosen: Sequence[Cell] | None = None) -> list[Source]:
+    """Return the training sources by name that cells (by default all) learn from, each once."""
+    return [find_source(name) for name in dict.fromkeys(one.source for one in _trained_on(study, chosen)) if name]
 
 
 def slug(name: str) -> str:
@@ -129,52 +157,26 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "--", name.strip("/."))
 
 
+def _starts(study: Study, cell: Cell) -> list[Cell]:
+    chain: list[Cell] = []
+    start = start_of(study, cell)
+    while start is not None:
+        if start in chain or start == cell:
+            raise InputError(
+                f"[objective.{cell.objective}]: expected a start that leads back to a backbone, found a circle by way "
+                f"of {start.objective!r}; change one start"
+            )
+        chain.append(start)
+        start = start_of(study, start)
+    return chain[::-1]
+
+
+def _trained_on(study: Study, chosen: Sequence[Cell] | None) -> list[TrainData]:
+    of_objectives = {cell.objective: cell for cell in chosen or cells(study) if cell.objective != UNTRAINED}
+    return [bound(objective_of(study, one), train_data_of(study, one))[1] for one in of_objectives.values()]
+
+
 def _settings(prefix: str, table: Any) -> list[str]:
     if isinstance(table, Mapping):
         return [setting for key, value in table.items() for setting in _settings(f"{prefix}.{key}", value)]
     return [f"{prefix}={json.dumps(table)}"]
-
-
-def _resolved(table: dict[str, Any], path: Path) -> dict[str, Any]:
-    resolved = dict(table)
-    for name in ("train", "validate"):
-        if isinstance(table.get(name), dict):
-            resolved[name] = _filled(table[name], path)
-    if isinstance(table.get("objective"), dict):
-        resolved["objective"] = {
-            name: own | {"train": _filled(own["train"], path)} if isinstance(own, dict) and "train" in own else own
-            for name, own in table["objective"].items()
-        }
-    if isinstance(table.get("evaluate"), list):
-        resolved["evaluate"] = [_filled(one, path) if isinstance(one, dict) else one for one in table["evaluate"]]
-    for name in ("objectives", "backbones"):
-        if isinstance(table.get(name), list):
-            resolved[name] = [_beside(one, path) if _is_path(one) else one for one in table[name]]
-    return resolved
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and (value.startswith(("./", "../")) or value.endswith(".toml"))
-
-
-def _filled(table: dict[str, Any], path: Path) -> dict[str, Any]:
-    references = ("dataset", "candidates", "teachers", "pairs", "lists")
-    return {key: _reference(key, value, path) if key in references else value for key, value in table.items()}
-
-
-def _reference(key: str, value: Any, path: Path) -> Any:
-    if isinstance(value, list):
-        return [_reference(key, one, path) for one in value]
-    if not isinstance(value, str):
-        return value
-    if "${" in value:
-        return fill_in(value, str(path))
-    if key == "candidates" and is_retriever(value):
-        return retriever_beside(value, path.parent)
-    return _beside(value, path)
-
-
-def _beside(value: str, path: Path) -> str:
-    """Return the path beside the study's file that ``value`` means, or ``value`` where it is a name."""
-    place = path.parent / value.partition(":")[0]
-    return str(path.parent / value) if place.exists() and value.partition(":")[0] else value

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cedistill.console import lines
 from cedistill.data.collections import fetch
 from cedistill.data.files import writing
 from cedistill.errors import InputError
 from cedistill.report.table import collect, write_tables
 from cedistill.study.cell import Report, check_cell, is_finished, read_figures, run_cell
-from cedistill.study.plan import Cell, Study, cells, load_study, references
+from cedistill.study.plan import Cell, Study, cells, references, training_sources
+from cedistill.study.reading import load_study
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def run_study(reference: str | Path, status: Status, only: str | None = None, co
     """
     study, folder = load_study(reference)
     chosen = _checked(study, only)
-    fetch(references(study))
+    _fetch(study, chosen)
     waiting = [cell for cell in chosen if not is_finished(study, cell, folder)]
     failed = []
     for number, cell in enumerate(waiting, start=1):
@@ -79,6 +81,14 @@ def report_study(reference: str | Path, command: str = "") -> dict[str, Any]:
     table = collect(study, figures)
     write_tables(folder, table, command)
     return table
+
+
+def _fetch(study: Study, chosen: list[Cell]) -> None:
+    from cedistill.data.source_pools import source_file
+
+    fetch(references(study, chosen))
+    for source in training_sources(study, chosen):
+        source_file(source, lines)
 
 
 def _checked(study: Study, only: str | None) -> list[Cell]:

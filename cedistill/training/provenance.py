@@ -12,7 +12,7 @@ from typing import Any
 
 from cedistill.config.objective import Objective, Schedule
 from cedistill.config.train_data import TrainData
-from cedistill.data.files import writing
+from cedistill.data.files import sha256, writing
 from cedistill.data.pools import Input
 from cedistill.errors import InputError, shown
 
@@ -28,8 +28,8 @@ def describe_run(
     data: TrainData,
     inputs: Sequence[Input],
     seed: int,
-    validate: str | None,
-    validate_candidates: str | None,
+    validate: Sequence[tuple[str, str]],
+    start: str | Path | None,
 ) -> dict[str, Any]:
     """Return everything that determines a training run, as JSON values."""
     return {
@@ -39,9 +39,16 @@ def describe_run(
         "data": data.model_dump(mode="json", exclude_none=True),
         "inputs": [one._asdict() for one in inputs],
         "seed": seed,
-        "validate": validate,
-        "validate_candidates": validate_candidates,
+        "validate": [list(one) for one in validate],
+        "start": _start(start),
     }
+
+
+def _start(folder: str | Path | None) -> dict[str, Any] | None:
+    if folder is None:
+        return None
+    weights = Path(folder) / "model.safetensors"
+    return {"model": str(folder), "sha256": sha256(weights) if weights.is_file() else None}
 
 
 def check_same_run(checkpoints: Path, run: dict[str, Any]) -> None:

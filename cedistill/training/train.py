@@ -25,8 +25,9 @@ def train(
     *,
     data: TrainData | None = None,
     seed: int = 12,
-    validate: str | None = None,
-    validate_candidates: str = "bm25",
+    validate: str | Sequence[tuple[str, str]] | None = None,
+    validate_candidates: str | None = None,
+    start: str | Path | None = None,
     settings: Sequence[str] = (),
     resume: bool = False,
     workers: int | None = None,
@@ -43,8 +44,10 @@ def train(
         output: folder of the model; must be new or empty unless ``resume``.
         data: what training lists are made of; without any, the objective's own source (see ``cedistill ls sources``).
         seed: of the classification head, of dropout and of the lists.
-        validate: data set reference; the checkpoint with the best nDCG@10 on it is kept.
-        validate_candidates: run to re-rank there, or ``bm25`` for BM25's first 100.
+        validate: data set reference, or a benchmark's name for the mean over its data sets, or data set references with
+            their candidates; the checkpoint with the best nDCG@10 is kept.
+        validate_candidates: run or first stage to re-rank there; by default the benchmark's, or BM25's first 100.
+        start: folder of a trained model whose weights training starts from, in place of the backbone's.
         settings: ``KEY=VALUE`` in place of values of the objective.
         resume: go on from the last checkpoint in ``output``, or start when there is none.
         workers: processes that read and tokenise ahead; by default half the processors, at least 1 and at most 4.
@@ -79,17 +82,16 @@ def train(
     from cedistill.model.backbones import group_of, load_backbone
     from cedistill.training.fit import Fit, fit
     from cedistill.training.provenance import check_same_run, describe_run, write_model_folder
-    from cedistill.training.validation import make_validation
+    from cedistill.training.validation import make_validation, validation_sets
 
     labels = "labels" in loaded.lists.needs
     pools = load_pools(data, labels=labels, positives=loaded.lists.positives or "judged", report=report)
-    validation = make_validation(validate, validate_candidates) if validate else None
-    model, tokenizer = load_backbone(backbone, seed)
+    sets = validation_sets(validate, validate_candidates) if isinstance(validate, str) else list(validate or ())
+    validation = make_validation(sets) if sets else None
+    model, tokenizer = load_backbone(str(start) if start else backbone, seed)
     plan = schedule(loaded, group_of(backbone, model.config))
     lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
-    run = describe_run(
-        backbone, loaded, plan, data, pools.inputs, seed, validate, validate_candidates if validate else None
-    )
+    run = describe_run(backbone, loaded, plan, data, pools.inputs, seed, sets, start)
     output.mkdir(parents=True, exist_ok=True)
     checkpoints = output / "checkpoints"
     check_same_run(checkpoints, run)

@@ -227,7 +227,8 @@ def test_sources_are_listed():
 
 def test_a_study_names_a_source(tiny, tmp_path, put):
     from cedistill.study.identity import training_identity
-    from cedistill.study.plan import cells, load_study
+    from cedistill.study.plan import cells
+    from cedistill.study.reading import load_study
 
     put("msmarco-ensemble-scores", "1\t0\tq0\td0\td1\n")
     path = tmp_path / "study.toml"

@@ -17,7 +17,8 @@ from cedistill.model.backbones import load_backbone
 from cedistill.model.reranker import Reranker
 from cedistill.retrieval import bm25_index, encoders, first_stage
 from cedistill.study.identity import figures_identity
-from cedistill.study.plan import cells, load_study
+from cedistill.study.plan import cells
+from cedistill.study.reading import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 

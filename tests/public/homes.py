@@ -101,6 +101,10 @@ def msmarco(home):
         folder / "collectionandqueries.tar.gz",
         {"collection.tsv": passages, "queries.dev.small.tsv": queries, "qrels.dev.small.tsv": dev},
     )
+    _tar(folder / "queries.tar.gz", {"queries.train.tsv": queries})
+    _write(folder / "train" / "qrels", "".join(f"{100 + i}\t0\t{i}\t1\n" for i in range(QUERIES)))
+    pairs = [(100 + i, i, j) for i in range(QUERIES) for j in range(QUERIES, DOCUMENTS) if j % 6 != i]
+    _write(folder / "train" / "docpairs.tsv.gz", "".join(f"{q}\t{p}\t{n}\n" for q, p, n in pairs))
     graded = "".join(f"{100 + i} Q0 {j} {grade}\n" for i in range(QUERIES) for j, grade in judged(i).items())
     top = "".join(f"{100 + i}\t{(i + k) % DOCUMENTS}\n" for i in range(QUERIES + 1) for k in range(12))
     _write(folder / "trec-dl-2019" / "queries.tsv", queries)

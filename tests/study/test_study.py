@@ -5,7 +5,8 @@ import pytest
 
 from cedistill.errors import InputError
 from cedistill.study import cell as cell_module
-from cedistill.study.plan import Cell, cells, load_study, objective_of, train_data_of
+from cedistill.study.plan import Cell, cells, objective_of, train_data_of
+from cedistill.study.reading import load_study
 from cedistill.study.run import CellsFailedError, plan_study, report_study, run_study
 
 STUDY = """
@@ -176,7 +177,7 @@ def test_an_objective_may_have_data_of_its_own(study):
         assert [one.rpartition("/")[2] for one in data.teachers] == [file] and data.candidates.endswith(
             "candidates.trec"
         )
-    loaded.objective["margin-mse"]["train"]["teacher"] = "x"
+    loaded.objective["margin-mse"].train["teacher"] = "x"
     with pytest.raises(InputError, match="unknown key 'teacher'; did you mean 'teachers'"):
         train_data_of(loaded, Cell(loaded.backbones[0], "margin-mse", 1))
 

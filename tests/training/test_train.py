@@ -160,7 +160,7 @@ def test_best_checkpoint_is_kept_and_patience_stops_early(data, tiny, tiny_bert,
     figures = iter([0.3, 0.9, 0.5, 0.4, 0.2])
     snapshots = []
 
-    def make(dataset, candidates):
+    def make(sets):
         def validate(model, encoder, precision):
             snapshots.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
             return {"ndcg@10": next(figures)}
@@ -187,7 +187,7 @@ def test_validation_measures_the_model_on_the_data_set(tiny, tiny_bert):
     from cedistill.training.validation import make_validation
 
     model, tokenizer = load_backbone(str(tiny_bert), 4)
-    found = make_validation(str(tiny), f"{tiny}/candidates.trec")(model, make_encoder(tokenizer), "float32")
+    found = make_validation([(str(tiny), f"{tiny}/candidates.trec")])(model, make_encoder(tokenizer), "float32")
     import pytrec_eval
 
     from cedistill.data.collections import open_collection
