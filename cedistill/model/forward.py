@@ -167,7 +167,13 @@ def make_batch(
 
 
 def batch_maker(
-    model: Any, pad_id: int, device: torch.device | str, precision: str = "float32", max_tokens: int | None = None
+    model: Any,
+    pad_id: int,
+    device: torch.device | str,
+    precision: str = "float32",
+    max_tokens: int | None = None,
+    *,
+    packed: bool = True,
 ) -> Callable[[Sequence[EncodedPair]], Batch]:
     """Return what makes batches for a model, packed where that is the faster way; it can be pickled.
 
@@ -177,8 +183,9 @@ def batch_maker(
         device: where the model will run.
         precision: ``float32`` or ``bf16``.
         max_tokens: most tokens of a chunk, padding counted; by default what suits the device.
+        packed: False for padded chunks in any case.
     """
-    packing = packing_of(model, device, precision)
+    packing = packing_of(model, device, precision) if packed else None
     tokens, rows = chunk_limits(device)
     default = tokens if packing is None else packed_tokens(device)
     return partial(make_batch, pad_id=pad_id, max_tokens=max_tokens or default, max_rows=rows, packing=packing)

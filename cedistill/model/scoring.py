@@ -51,8 +51,11 @@ def score_stream(
         InputError: something that is no pair of texts.
     """
     device = device_of(model)
-    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens)
-    size = WINDOW if device.type == "cpu" else ACCELERATOR_WINDOW
+    on_processor = device.type == "cpu"
+    # There, attention goes by the lengths of a chunk: compiled, it would be compiled anew for each.
+    packed = compiled is None or not on_processor
+    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens, packed=packed)
+    size = WINDOW if on_processor else ACCELERATOR_WINDOW
 
     def prepare(window: list[Pair]) -> Batch:
         return make(encoder.encode(window))

@@ -1,0 +1,92 @@
+"""The machine that is measured: what it is, how fast it multiplies matrices, and whole commands on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("cedistill", "torch", "transformers", "sentence-transformers", "accelerate", "tokenizers", "numpy")
+TYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
+
+
+def device() -> torch.device:
+    """Return the accelerator if there is one, else the processor."""
+    from cedistill.model.reranker import default_device
+
+    return default_device()
+
+
+def describe() -> dict[str, Any]:
+    """Return what figures depend on: processor, its threads and load, accelerator, versions."""
+    facts: dict[str, str] = {}
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    wanted = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"}
+    return {
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "processor": facts.get("model name") or platform.processor() or platform.machine(),
+        "instructions": sorted(wanted & set(facts.get("flags", "").split())),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def slug(machine: dict[str, Any]) -> str:
+    """Return a file's name for a machine."""
+    words = machine["gpu"] or f"{machine['processor']} {machine['threads']} threads"
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in words.lower()).split())
+
+
+def matrix_rate(precision: str, size: int | None = None, seconds: float = 0.5) -> float:
+    """Return the best rate of matrix products of some size in floating-point operations a second."""
+    place = device()
+    size = size or (8192 if place.type == "cuda" else 1536)
+    left, right = (torch.randn(size, size, device=place, dtype=TYPES[precision]) for _ in range(2))
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = now()
+        for _ in range(1 if place.type == "cpu" else 10):
+            left @ right
+        best = min(best, (now() - start) / (1 if place.type == "cpu" else 10))
+    return 2 * size**3 / best
+
+
+def now() -> float:
+    """Return the time once the accelerator has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def whole_process(command: list[str], **environment: str) -> dict[str, float]:
+    """Run a command; return its seconds by the wall clock and on processors, and its peak memory in megabytes.
+
+    Raises:
+        RuntimeError: it failed; with its last words.
+    """
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    words = process.stderr.read() if process.stderr else ""
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {words[-400:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_mb": round(used.ru_maxrss / 1024)}
