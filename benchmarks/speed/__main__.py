@@ -28,7 +28,7 @@ from report import markdown
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "speed"
 BACKBONES = {"cpu": ("minilm-l6",), "cuda": ("minilm-l12", "bert-base", "ettin-150m", "deberta-v3-base")}
-MODEL = "minilm-l6"
+MODEL = contenders.MODEL
 
 
 def main() -> None:
@@ -39,15 +39,22 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=256, help="pairs that are scored")
     options.add_argument("--steps", type=int, default=12, help="steps of a training run")
     options.add_argument("--output", type=Path, default=RESULTS)
+    options.add_argument("--clock", choices=list(machine.CLOCKS), default="wall")
     given = options.parse_args()
+    machine.choose_clock(given.clock)
     here = machine.describe()
     path = given.output / f"{machine.slug(here)}.json"
     content = json.loads(path.read_text()) if path.is_file() else {}
     content["machine"] = here
-    content["command"] = shlex.join(["python", "benchmarks/speed", *sys.argv[1:]])
+    command = shlex.join(["python", "benchmarks/speed", *sys.argv[1:]])
     for name in given.only or PARTS:
         print(f"{name} ...", flush=True)  # noqa: T201
-        content[name] = {**PARTS[name](given), "measured": datetime.now(UTC).isoformat(timespec="minutes")}
+        content[name] = PARTS[name](given) | {
+            "command": command,
+            "clock": given.clock,
+            "load": here["load"],
+            "measured": datetime.now(UTC).isoformat(timespec="minutes"),
+        }
         if name == "encoders":
             content["flops_per_second"] = content[name].pop("flops_per_second")
         given.output.mkdir(parents=True, exist_ok=True)
@@ -56,28 +63,28 @@ def main() -> None:
     print(markdown(content))  # noqa: T201
 
 
-def _saved(folder: str) -> Callable[[], Any]:
+def _saved(folder: str) -> Any:
     from cedistill.model.backbones import load_backbone
     from cedistill.model.saving import save_model
 
-    save_model(folder, *load_backbone(MODEL, contenders.SEED), max_length=288)
-    return lambda: load_backbone(MODEL, contenders.SEED)
+    model, tokenizer = load_backbone(MODEL, contenders.SEED)
+    save_model(folder, model, tokenizer, max_length=288)
+    return tokenizer
 
 
 def training(given: argparse.Namespace) -> dict[str, Any]:
     """Measure pairs a second of training, for RankNet over lists of eight and MarginMSE over lists of two."""
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        load = _saved(f"{folder}/model")
-        tokenizer = load()[1]
+        tokenizer = _saved(f"{folder}/model")
         for objective, lists, size in (("distill-ranknet", 4, 8), ("margin-mse", 16, 2)):
             setting = contenders.Setting(objective, lists, size, given.steps)
-            drawn = texts.training_lists(objective, size, given.steps * lists)
+            drawn = contenders.lists_of(setting)
             pairs = [(one.query, text) for one in (drawn[k] for k in range(len(drawn))) for text in one.documents]
             lengths = contenders.lengths_of(tokenizer, pairs)
-            found = contenders.training_contenders(f"{folder}/model", load, drawn, setting)
+            found = contenders.training_contenders(f"{folder}/model", setting)
             rates = contenders.rates()
-            seconds = contenders.in_turns(found, given.repetitions)
+            seconds = contenders.in_turns(found, given.repetitions, given.clock)
             again = contenders.rates()
             best = {name: max(rates[name], again[name]) for name in rates}
             result[f"{objective}, {lists} lists of {size}"] = _compared(
@@ -90,11 +97,11 @@ def scoring(given: argparse.Namespace) -> dict[str, Any]:
     """Measure pairs a second of scoring."""
     name, pairs = texts.scored_pairs(given.pairs)
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer = _saved(f"{folder}/model")()[1]
+        tokenizer = _saved(f"{folder}/model")
         lengths = contenders.lengths_of(tokenizer, pairs)
-        found = contenders.scoring_contenders(f"{folder}/model", pairs)
+        found = contenders.scoring_contenders(f"{folder}/model", given.pairs)
         rates = contenders.rates()
-        seconds = contenders.in_turns(found, given.repetitions)
+        seconds = contenders.in_turns(found, given.repetitions, given.clock)
         again = contenders.rates()
     best = {precision: max(rates[precision], again[precision]) for precision in rates}
     compared = _compared(seconds, len(pairs), _flops(lengths), best)

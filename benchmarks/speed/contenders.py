@@ -5,14 +5,19 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from machine import TYPES, matrix_rate, now
+from machine import TYPES, choose_clock, device, matrix_rate, now, workers
+from texts import scored_pairs, training_lists
 from torch.utils.data import BatchSampler, SequentialSampler
 
-WARM_UP = 2
+MODEL = "minilm-l6"
+WARM_UP = 1
 SEED = 12
 
 
@@ -34,14 +39,28 @@ class Seconds(list):  # type: ignore[type-arg]
         return statistics.median(self)
 
 
-def in_turns(contenders: dict[str, Callable[[], float]], repetitions: int) -> dict[str, Seconds]:
-    """Run all contenders one after the other, then all again: A B A B; each returns its seconds."""
+def in_turns(contenders: dict[str, Callable[[], float]], repetitions: int, clock: str) -> dict[str, Seconds]:
+    """Run all contenders one after the other, then all again: A B A B; each returns its seconds.
+
+    Each side has a process of its own, so that no setting of one reaches the other.
+    """
     times = {name: Seconds() for name in contenders}
-    for repetition in range(repetitions):
-        for name, run in contenders.items():
-            times[name].append(run())
-            print(f"  {repetition + 1}/{repetitions} {name}: {times[name][-1]:.3f} s", flush=True)  # noqa: T201
+    context = get_context("spawn")
+    with ExitStack() as stack:
+        side = {
+            name: stack.enter_context(ProcessPoolExecutor(1, context, choose_clock, (clock,)))
+            for name in dict.fromkeys(map(side_of, contenders))
+        }
+        for repetition in range(repetitions):
+            for name, run in contenders.items():
+                times[name].append(side[side_of(name)].submit(run).result())
+                print(f"  {repetition + 1}/{repetitions} {name}: {times[name][-1]:.3f} s", flush=True)  # noqa: T201
     return times
+
+
+def side_of(contender: str) -> str:
+    """Return the library of a contender, its name's first word."""
+    return contender.split()[0]
 
 
 def rates() -> dict[str, float]:
@@ -71,12 +90,14 @@ class StepClock:
         return self.seconds / self.counted
 
 
-def train_ours(load: Callable[[], Any], lists: Any, setting: Setting, precision: str) -> float:
+def train_ours(setting: Setting, precision: str) -> float:
     """Return our seconds a step, by ``fit`` as ``cedistill train`` runs it."""
     from cedistill.config.objective import Schedule, load_objective
+    from cedistill.model.backbones import load_backbone
     from cedistill.training.fit import Fit, fit
 
-    model, tokenizer = load()
+    model, tokenizer = load_backbone(MODEL, SEED)
+    lists = lists_of(setting)
     objective = load_objective(
         setting.objective, [f"training.precision={precision}", "training.validate_every=1000000"]
     )
@@ -84,7 +105,7 @@ def train_ours(load: Callable[[], Any], lists: Any, setting: Setting, precision:
     clock = StepClock(setting.steps)
     with tempfile.TemporaryDirectory() as folder:
         fit(
-            Fit(model, tokenizer, objective, plan, SEED, None, 1),
+            Fit(model, tokenizer, objective, plan, SEED, None, workers()),
             lists,
             Path(folder) / "checkpoints",
             Path(folder) / "log.jsonl",
@@ -97,7 +118,7 @@ def _in_order(dataset: Any, batch_size: int, drop_last: bool, **others: Any) -> 
     return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
 
-def train_theirs(folder: str, lists: Any, setting: Setting, precision: str, mini_batch: int | None) -> float:
+def train_theirs(folder: str, setting: Setting, precision: str, mini_batch: int | None) -> float:
     """Return sentence-transformers' seconds a step, on the same lists in the same order."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -105,6 +126,7 @@ def train_theirs(folder: str, lists: Any, setting: Setting, precision: str, mini
     from transformers import TrainerCallback
 
     model = CrossEncoder(folder, max_length=288)
+    lists = lists_of(setting)
     some = [lists[place] for place in range(setting.steps * setting.lists)]
     if setting.objective == "margin-mse":
         rows: dict[str, Any] = {"query": [one.query for one in some]}
@@ -128,6 +150,7 @@ def train_theirs(folder: str, lists: Any, setting: Setting, precision: str, mini
             per_device_train_batch_size=setting.lists,
             learning_rate=7e-6,
             bf16=precision == "bf16",
+            use_cpu=device().type == "cpu",
             batch_sampler=_in_order,
             save_strategy="no",
             logging_strategy="no",
@@ -141,42 +164,69 @@ def train_theirs(folder: str, lists: Any, setting: Setting, precision: str, mini
     return clock.mean
 
 
-def training_contenders(
-    folder: str, load: Callable[[], Any], lists: Any, setting: Setting
-) -> dict[str, Callable[[], float]]:
+@lru_cache(1)
+def lists_of(setting: Setting) -> Any:
+    """Return the lists of a training comparison."""
+    return training_lists(setting.objective, setting.size, setting.steps * setting.lists)
+
+
+def training_contenders(folder: str, setting: Setting) -> dict[str, Callable[[], float]]:
     """Return both sides in both precisions; RankNet of sentence-transformers also with a step's pairs in one pass."""
     found: dict[str, Callable[[], float]] = {}
     for precision in TYPES:
-        found[f"cedistill {precision}"] = partial(train_ours, load, lists, setting, precision)
-        found[f"sentence-transformers {precision}"] = partial(train_theirs, folder, lists, setting, precision, None)
+        found[f"cedistill {precision}"] = partial(train_ours, setting, precision)
+        found[f"sentence-transformers {precision}"] = partial(train_theirs, folder, setting, precision, None)
         if setting.objective != "margin-mse":
             found[f"sentence-transformers {precision}, one pass"] = partial(
-                train_theirs, folder, lists, setting, precision, -1
+                train_theirs, folder, setting, precision, -1
             )
     return found
 
 
-def scoring_contenders(folder: str, pairs: list[tuple[str, str]]) -> dict[str, Callable[[], float]]:
-    """Return ``Reranker.score`` and ``CrossEncoder.predict``, each in both precisions, warmed up."""
-    from sentence_transformers import CrossEncoder
+def scoring_contenders(folder: str, pairs: int) -> dict[str, Callable[[], float]]:
+    """Return ``Reranker.score`` and ``CrossEncoder.predict``, each in both precisions."""
+    return {
+        f"{library} {precision}": partial(run, folder, pairs, precision)
+        for precision in TYPES
+        for library, run in (("cedistill", score_ours), ("sentence-transformers", score_theirs))
+    }
 
+
+def score_ours(folder: str, pairs: int, precision: str) -> float:
+    """Return our seconds for the pairs."""
+    return _timed(_reranker(folder, precision).score, pairs)
+
+
+def score_theirs(folder: str, pairs: int, precision: str) -> float:
+    """Return sentence-transformers' seconds for the pairs; its weights are of the precision."""
+    return _timed(partial(_cross_encoder(folder, precision).predict, show_progress_bar=False), pairs)
+
+
+@lru_cache
+def _reranker(folder: str, precision: str) -> Any:
     from cedistill import Reranker
 
-    found: dict[str, Callable[[], Any]] = {}
-    for name, kind in TYPES.items():
-        ours = Reranker(folder, precision=name)
-        theirs = CrossEncoder(folder, model_kwargs={"dtype": kind}, max_length=288)
-        found[f"cedistill {name}"] = partial(ours.score, pairs)
-        found[f"sentence-transformers {name}"] = partial(theirs.predict, pairs, show_progress_bar=False)
-    for run in found.values():
-        run()
-    return {name: partial(_timed, run) for name, run in found.items()}
+    return Reranker(folder, precision=precision)
 
 
-def _timed(run: Callable[[], Any]) -> float:
+@lru_cache
+def _cross_encoder(folder: str, precision: str) -> Any:
+    from sentence_transformers import CrossEncoder
+
+    return CrossEncoder(folder, model_kwargs={"dtype": TYPES[precision]}, max_length=288)
+
+
+def _timed(score: Callable[[Any], Any], count: int) -> float:
+    pairs = _pairs(count)
+    score(pairs[:64])  # warm-up
     start = now()
-    run()
+    score(pairs)
     return now() - start
+
+
+@lru_cache(1)
+def _pairs(count: int) -> list[tuple[str, str]]:
+    return scored_pairs(count)[1]
 
 
 def lengths_of(tokenizer: Any, pairs: Iterable[tuple[str, str]]) -> list[int]:

@@ -14,6 +14,9 @@ from typing import Any
 import torch
 
 PACKAGES = ("cedistill", "torch", "transformers", "sentence-transformers", "accelerate", "tokenizers", "numpy")
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""``processor`` counts this process's seconds on processors: for a machine that others use meanwhile."""
+_clock = ["wall"]
 TYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -65,10 +68,20 @@ def matrix_rate(precision: str, size: int | None = None, seconds: float = 0.5) -
 
 
 def now() -> float:
-    """Return the time once the accelerator has done what it was given."""
+    """Return the time by the chosen clock, once the accelerator has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return CLOCKS[_clock[0]]()
+
+
+def choose_clock(name: str) -> None:
+    """Take the clock that all speeds of this process are measured by, a name of ``CLOCKS``."""
+    _clock[0] = name
+
+
+def workers() -> int:
+    """Return our loader's workers: none where only this process's seconds count, so that its work is in them."""
+    return 0 if _clock[0] == "processor" else 1
 
 
 def whole_process(command: list[str], **environment: str) -> dict[str, float]:

@@ -13,7 +13,6 @@ def markdown(content: dict[str, Any]) -> str:
     lines = [
         f"# Speed on {place}",
         "",
-        f"`{content['command']}` (each part says when it was measured; load average at the last start {here['load']}).",
         f"Instructions: {', '.join(here['instructions']) or 'none of note'}; {here['memory_gb']} GB; "
         f"Python {here['python']}; {versions}.",
         "Contenders ran in turns; pairs/s are medians of the turns; the share is that of the fastest matrix products",
@@ -21,14 +20,23 @@ def markdown(content: dict[str, Any]) -> str:
         "",
     ]
     for part, title in (("training", "Training MiniLM-L6"), ("scoring", "Scoring with MiniLM-L6")):
+        lines += [f"# {title}", "", _how(content[part]), ""] if part in content else []
         for setting, found in content.get(part, {}).items():
             if isinstance(found, dict):
-                lines += _contenders(f"{title}: {setting}", found)
+                lines += _contenders(setting, found)
     if "encoders" in content:
-        lines += _encoders(content["encoders"])
+        title = "# Encoders of the study, random weights of the true shapes"
+        lines += [title, "", _how(content["encoders"]), "", *_encoders(content["encoders"])]
     if "commands" in content:
-        lines += _commands(content["commands"])
+        lines += ["# Whole commands", "", _how(content["commands"]), "", *_commands(content["commands"])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _how(part: dict[str, Any]) -> str:
+    clocks = {"wall": "wall clock", "processor": "seconds of the process on processors (the machine had other work)"}
+    return (
+        f"`{part['command']}`, {part['measured']}; {clocks[part['clock']]}; load average {part['load']} at the start."
+    )
 
 
 def _contenders(title: str, found: dict[str, Any]) -> list[str]:
@@ -53,8 +61,7 @@ def _contenders(title: str, found: dict[str, Any]) -> list[str]:
 
 def _encoders(found: dict[str, Any]) -> list[str]:
     rate = found["matrix_flops_per_second"]
-    lines = ["## Encoders of the study, random weights of the true shapes", ""]
-    lines += [f"Matrix products: {rate['float32'] / 1e9:.0f} GFLOP/s float32, {rate['bf16'] / 1e9:.0f} bf16.", ""]
+    lines = [f"Matrix products: {rate['float32'] / 1e9:.0f} GFLOP/s float32, {rate['bf16'] / 1e9:.0f} bf16.", ""]
     lines += ["| backbone | precision | pairs/s at 95 tokens | at 288 | share | documents a step: steps/s (share) |"]
     lines += ["|---|---|---:|---:|---:|---|"]
     for name, row in found["backbones"].items():
@@ -84,8 +91,6 @@ def _hours(backbones: dict[str, Any]) -> str:
 
 def _commands(found: dict[str, Any]) -> list[str]:
     lines = [
-        "## Whole commands",
-        "",
         "| command | start | seconds | of processors | peak memory |",
         "|---|---|---:|---:|---:|",
     ]

@@ -63,7 +63,9 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, is_causal=False)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = Rows(*(tensor[0].transpose(0, 1) for tensor in (query, key, value)))
-    if query.device.type != "cuda":
+    if torch.compiler.is_compiling() and query.device.type != "cuda":
+        output = _opaque(*rows, cu_seq_lens_q, scale, sliding_window)
+    elif query.device.type != "cuda":
         output = by_segment(rows, cu_seq_lens_q, scale, dropout, sliding_window)
     elif dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
         output = by_flash(rows, cu_seq_lens_q, _longest(max_length_q, cu_seq_lens_q), scale, sliding_window)
@@ -91,11 +93,10 @@ def by_jagged(
     """
     if window is not None and longest > window:
         raise ValueError(f"expected full attention, or pairs within a window of {window}, found one of {longest}")
+    offsets = starts.long()  # one for all three, as jagged tensors of one shape have
     query, key, value = (
-        torch.nested.nested_tensor_from_jagged(
-            tensor, offsets=starts.long(), min_seqlen=1, max_seqlen=longest
-        ).transpose(1, 2)
-        for tensor in rows
+        torch.nested.nested_tensor_from_jagged(one, offsets=offsets, min_seqlen=1, max_seqlen=longest).transpose(1, 2)
+        for one in rows
     )
     output = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale)
     return output.transpose(1, 2).values()
@@ -117,6 +118,19 @@ def by_segment(rows: Rows, starts: Tensor, scale: float, dropout: float = 0.0, w
         query, key, value = (tensor.unflatten(0, run).transpose(1, 2) for tensor in tensors)
         outputs.append(attend(query, key, value, mask, scale, dropout).transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)
+
+
+@torch.library.custom_op("cedistill::by_segment", mutates_args=())
+def _opaque(
+    query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float, window: int | None = None
+) -> Tensor:
+    # What torch.compile does not look into: it would compile the loop anew for each combination of lengths.
+    return by_segment(Rows(query, key, value), starts, scale, window=window)
+
+
+@_opaque.register_fake
+def _(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float, window: int | None = None) -> Tensor:
+    return torch.empty_like(query, memory_format=torch.contiguous_format)
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float) -> Tensor:

@@ -172,8 +172,6 @@ def batch_maker(
     device: torch.device | str,
     precision: str = "float32",
     max_tokens: int | None = None,
-    *,
-    packed: bool = True,
 ) -> Callable[[Sequence[EncodedPair]], Batch]:
     """Return what makes batches for a model, packed where that is the faster way; it can be pickled.
 
@@ -183,9 +181,8 @@ def batch_maker(
         device: where the model will run.
         precision: ``float32`` or ``bf16``.
         max_tokens: most tokens of a chunk, padding counted; by default what suits the device.
-        packed: False for padded chunks in any case.
     """
-    packing = packing_of(model, device, precision) if packed else None
+    packing = packing_of(model, device, precision)
     tokens, rows = chunk_limits(device)
     default = tokens if packing is None else packed_tokens(device)
     return partial(make_batch, pad_id=pad_id, max_tokens=max_tokens or default, max_rows=rows, packing=packing)

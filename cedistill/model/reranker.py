@@ -54,8 +54,8 @@ class Reranker:
             device: where to run; by default an accelerator if there is one.
             precision: ``float32``, ``bf16`` (autocast) or ``auto``, whichever is faster here.
             max_tokens: most tokens of a chunk that runs at once; lower it when memory is short.
-            compile: run through ``torch.compile``: the first pairs wait a minute or so for it. Worth a try for long
-                runs on a GPU; on a processor it was no faster.
+            compile: run through ``torch.compile``: the first pairs wait a minute or so for it, which only long runs
+                make good.
             trust_remote_code: let the checkpoint bring its own code.
 
         Raises:

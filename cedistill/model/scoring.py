@@ -14,6 +14,7 @@ import torch
 from cedistill.errors import InputError, shown
 from cedistill.model.encode import Encoder
 from cedistill.model.forward import Batch, batch_maker, device_of, logits
+from cedistill.model.memory import keep_freed_memory
 from cedistill.model.precision import autocast
 
 WINDOW = 1024
@@ -52,9 +53,9 @@ def score_stream(
     """
     device = device_of(model)
     on_processor = device.type == "cpu"
-    # There, attention goes by the lengths of a chunk: compiled, it would be compiled anew for each.
-    packed = compiled is None or not on_processor
-    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens, packed=packed)
+    if on_processor:
+        keep_freed_memory()
+    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens)
     size = WINDOW if on_processor else ACCELERATOR_WINDOW
 
     def prepare(window: list[Pair]) -> Batch:

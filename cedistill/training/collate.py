@@ -13,6 +13,7 @@ from torch import Tensor
 from cedistill.data.lists import TrainingList
 from cedistill.model.encode import EncodedPair, Encoder
 from cedistill.model.forward import Batch, batch_maker
+from cedistill.model.memory import keep_freed_memory
 
 
 class ListBatch(TypedDict):
@@ -53,4 +54,6 @@ def make_collator(
         precision: ``float32`` or ``bf16``.
         max_tokens: most tokens of a chunk; by default what suits the device.
     """
+    if torch.device(device).type == "cpu":
+        keep_freed_memory()
     return Collator(encoder, batch_maker(model, encoder.pad_id, device, precision, max_tokens))
