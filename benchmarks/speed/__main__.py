@@ -29,6 +29,8 @@ from report import markdown
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "speed"
 BACKBONES = {"cpu": ("minilm-l6",), "cuda": ("minilm-l12", "bert-base", "ettin-150m", "deberta-v3-base")}
 MODEL = contenders.MODEL
+TRAINED = {"distill-ranknet": (4, 8), "margin-mse": (16, 2)}
+"""Lists of a step and documents of a list, by the objective that is trained."""
 
 
 def main() -> None:
@@ -39,6 +41,8 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=256, help="pairs that are scored")
     options.add_argument("--steps", type=int, default=12, help="steps of a training run")
     options.add_argument("--output", type=Path, default=RESULTS)
+    options.add_argument("--objective", action="append", choices=list(TRAINED), help="train this; may be repeated")
+    options.add_argument("--precision", action="append", choices=list(machine.TYPES), help="train in this; as well")
     options.add_argument("--clock", choices=list(machine.CLOCKS), default="wall")
     given = options.parse_args()
     machine.choose_clock(given.clock)
@@ -77,12 +81,13 @@ def training(given: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = _saved(f"{folder}/model")
-        for objective, lists, size in (("distill-ranknet", 4, 8), ("margin-mse", 16, 2)):
+        for objective in given.objective or TRAINED:
+            lists, size = TRAINED[objective]
             setting = contenders.Setting(objective, lists, size, given.steps)
             drawn = contenders.lists_of(setting)
             pairs = [(one.query, text) for one in (drawn[k] for k in range(len(drawn))) for text in one.documents]
             lengths = contenders.lengths_of(tokenizer, pairs)
-            found = contenders.training_contenders(f"{folder}/model", setting)
+            found = contenders.training_contenders(f"{folder}/model", setting, given.precision)
             rates = contenders.rates()
             seconds = contenders.in_turns(found, given.repetitions, given.clock)
             again = contenders.rates()

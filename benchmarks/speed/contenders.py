@@ -170,10 +170,12 @@ def lists_of(setting: Setting) -> Any:
     return training_lists(setting.objective, setting.size, setting.steps * setting.lists)
 
 
-def training_contenders(folder: str, setting: Setting) -> dict[str, Callable[[], float]]:
+def training_contenders(
+    folder: str, setting: Setting, precisions: Iterable[str] | None = None
+) -> dict[str, Callable[[], float]]:
     """Return both sides in both precisions; RankNet of sentence-transformers also with a step's pairs in one pass."""
     found: dict[str, Callable[[], float]] = {}
-    for precision in TYPES:
+    for precision in precisions or TYPES:
         found[f"cedistill {precision}"] = partial(train_ours, setting, precision)
         found[f"sentence-transformers {precision}"] = partial(train_theirs, folder, setting, precision, None)
         if setting.objective != "margin-mse":

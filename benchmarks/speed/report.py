@@ -50,8 +50,9 @@ def _contenders(title: str, found: dict[str, Any]) -> list[str]:
     for name, row in rows.items():
         own, precision = row["pairs_per_second"], name.split()[1].strip(",")
         equal = max(speed for other, speed in theirs.items() if other.split()[1].strip(",") == precision)
-        default = theirs["sentence-transformers float32"]
-        ratios = f"{own / equal:.2f} | {own / default:.2f}" if name.startswith("cedistill") else " | "
+        default = theirs.get("sentence-transformers float32")
+        to_default = f"{own / default:.2f}" if default else ""
+        ratios = f"{own / equal:.2f} | {to_default}" if name.startswith("cedistill") else " | "
         lines.append(
             f"| {name} | {own:.1f} | {row['slowest']:.1f} | {row['fastest']:.1f} "
             f"| {100 * row['share_of_matrix_rate']:.0f} % | {ratios} |"

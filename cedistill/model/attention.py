@@ -6,6 +6,7 @@ transformers' own SDPA function).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
@@ -17,6 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "cedistill_packed"
+RUN_TOKENS = 512
 DRAWS = 2**16
 """A weight is dropped by comparing 16 random bits: the rate is exact to 1 / 65536, and four weights take one draw."""
 
@@ -107,17 +109,35 @@ def by_segment(rows: Rows, starts: Tensor, scale: float, dropout: float = 0.0, w
 
     Pairs that are sorted by length make the longest runs.
     """
-    runs = [(sum(1 for _ in equal), length) for length, equal in groupby(starts.diff().tolist())]
-    sizes = [rows * length for rows, length in runs]
-    # SDPA has no fast backward pass on a processor, and with dropout none at all.
-    trains = torch.is_grad_enabled() and rows.query.requires_grad
-    attend = _differentiable if trains or dropout else _fused
+    runs = list(_runs(starts.diff().tolist()))
+    sizes = [count * length for count, length in runs]
     outputs = []
     for run, *tensors in zip(runs, *(tensor.split(sizes) for tensor in rows), strict=True):
         mask = None if window is None or run[1] <= window else _band(run[1], window, tensors[0].device)
         query, key, value = (tensor.unflatten(0, run).transpose(1, 2) for tensor in tensors)
-        outputs.append(attend(query, key, value, mask, scale, dropout).transpose(1, 2).flatten(0, 1))
+        outputs.append(_attention(query, key, value, mask, scale, dropout).transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)
+
+
+def _runs(lengths: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield (pairs, length) of runs of equal lengths, cut where the weights of one would leave a processor's cache."""
+    for length, equal in groupby(lengths):
+        left, most = sum(1 for _ in equal), max(1, RUN_TOKENS // length)
+        while left > 0:
+            yield min(left, most), length
+            left -= most
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float) -> Tensor:
+    # On a processor this takes about half the time of SDPA, whose backward pass is slower still, for texts of this
+    # length; a softmax in float32 is both the exact and the fast one.
+    products = ((query * scale) @ key.transpose(-1, -2)).float()
+    if mask is not None:
+        products = products.masked_fill(~mask, -torch.inf)
+    weights = products.softmax(-1).to(value.dtype)
+    if dropout:
+        weights = weights * _kept(weights, dropout) * (1 / (1 - dropout))
+    return weights @ value
 
 
 @torch.library.custom_op("cedistill::by_segment", mutates_args=())
@@ -131,22 +151,6 @@ def _opaque(
 @_opaque.register_fake
 def _(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float, window: int | None = None) -> Tensor:
     return torch.empty_like(query, memory_format=torch.contiguous_format)
-
-
-def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float) -> Tensor:
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
-
-
-def _differentiable(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float
-) -> Tensor:
-    products = (query * scale) @ key.transpose(-1, -2)
-    if mask is not None:
-        products = products.masked_fill(~mask, -torch.inf)
-    weights = products.softmax(-1)
-    if dropout:
-        weights = weights * _kept(weights, dropout) * (1 / (1 - dropout))
-    return weights @ value
 
 
 def _kept(like: Tensor, dropout: float) -> Tensor:

@@ -70,7 +70,7 @@ def test_packed_scores_and_gradients_are_those_of_padded_pairs(family, lengths):
         assert (left.grad is None) == (right.grad is None), name
         if left.grad is not None:
             torch.testing.assert_close(right.grad, left.grad, rtol=1e-4, atol=1e-5, msg=lambda t, n=name: f"{n}: {t}")
-    with torch.no_grad():  # takes the fused attention
+    with torch.no_grad():
         batch = make_batch(random_pairs(model, LENGTHS[lengths]), 0, 10**6, 0, prepare_packing(twin))
         torch.testing.assert_close(logits(twin, batch), padded, rtol=0, atol=1e-5)
     if len(padded) > 3:
