@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-import resource
 import subprocess
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -90,16 +91,25 @@ def whole_process(command: list[str], **environment: str) -> dict[str, float]:
     Raises:
         RuntimeError: it failed; with its last words.
     """
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    # By way of a small process: the peak of a child counts from the fork, when it is as large as its parent.
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", _LAUNCHER, *command],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
-    words = process.stderr.read() if process.stderr else ""
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {words[-400:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_mb": round(used.ru_maxrss / 1024)}
+    found = json.loads(process.stdout)
+    if found.pop("status"):
+        raise RuntimeError(f"{' '.join(command)} failed: {process.stderr[-400:]}")
+    return dict(found)
+
+
+_LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+seconds, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu = round(used.ru_utime + used.ru_stime, 2)
+peak = round(used.ru_maxrss / 1024)
+print(json.dumps({"status": status, "seconds": round(seconds, 2), "cpu_seconds": cpu, "peak_mb": peak}))
+"""

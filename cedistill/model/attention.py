@@ -19,6 +19,7 @@ from transformers.masking_utils import sdpa_mask
 
 NAME = "cedistill_packed"
 RUN_TOKENS = 512
+"""On a processor, most tokens of the pairs that attend at once: their weights then stay in its cache."""
 DRAWS = 2**16
 """A weight is dropped by comparing 16 random bits: the rate is exact to 1 / 65536, and four weights take one draw."""
 

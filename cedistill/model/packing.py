@@ -45,7 +45,9 @@ def packing_of(model: Any, device: torch.device | str = "cpu", precision: str = 
         precision: ``float32`` or ``bf16``; on a GPU, sliding windows come with the latter only, and without dropout.
     """
     config, kind = model.config, torch.device(device).type
-    if type(model).__name__ not in ENCODERS or config._attn_implementation not in ("sdpa", NAME):
+    # Code that a checkpoint brings along may bear the same names; another attention is somebody's choice.
+    known = type(model).__name__ in ENCODERS and type(model).__module__.startswith("transformers.")
+    if not known or config._attn_implementation not in ("sdpa", NAME) or getattr(config, "is_decoder", False):
         return None
     if kind == "cuda":
         windows = "sliding_attention" in (getattr(config, "layer_types", None) or ())

@@ -142,6 +142,7 @@ def test_which_models_are_packed_where(monkeypatch):
     assert packing_of(model_of("modernbert"), "cuda", "float32") is None
     assert packing_of(model_of("modernbert", attention_dropout=0.1), "cuda", "bf16") is None
     assert packing_of(model_of("modernbert", layer_types=["full_attention"] * 2), "cuda", "float32") == Packing()
+    assert packing_of(model_of("bert", is_decoder=True, **wide), "cpu") is None
     eager = model_of("bert", **wide)
     eager.set_attn_implementation("eager")
     assert packing_of(eager, "cpu") is None  # somebody's choice
