@@ -129,3 +129,10 @@ def test_ratios_of_the_table_by_hand(benches):
     text = benches.report.markdown({"machine": SMALL, "training": part})
     assert "| cedistill float32 | 20.0 | 20.0 | 20.0 | 50 % | 2.00 | 2.00 |" in text
     assert "| cedistill bf16 | 60.0 | 60.0 | 60.0 | 50 % | 4.00 | 6.00 |" in text  # 15 is their faster one
+
+
+def test_whole_commands_are_measured_without_their_parent(benches):
+    found = benches.machine.whole_process([sys.executable, "-S", "-c", "pass"])
+    assert found["peak_mb"] < 60  # a bare interpreter; this process is many times that
+    with pytest.raises(RuntimeError, match=r"(?s)failed: .*ZeroDivisionError"):
+        benches.machine.whole_process([sys.executable, "-c", "1 / 0"])
