@@ -3,9 +3,8 @@
     python benchmarks/speed/long_files.py FOLDER [--lines 40000000] [--documents 1000000]
 
 Three things are measured: a teacher file of five columns, a run of the same number of lines, and BM25's candidates over
-short documents. Each is opened twice: the first start converts or builds, the second finds what the first has kept.
-Peaks are those of the process: all resident memory (which counts mapped files while they are read), and its own
-(anonymous).
+short documents. Each is opened twice: the first start converts or builds, the second finds what the first kept. Peaks
+are those of the process: all resident memory (which counts mapped files while they are read), and its own (anonymous).
 """
 
 from __future__ import annotations
