@@ -48,8 +48,8 @@ evaluate: $(READY)  ## re-rank and measure a model: MODEL= DATASET= ARGS='--cand
 report: $(READY)  ## write a study's tables from the figures that are there: STUDY=
 	$(BIN)/cedistill report $(STUDY)
 
-bench: $(READY)  ## measure scoring speed beside sentence-transformers on this machine
-	$(BIN)/python benchmarks/speed/scoring.py
+bench: $(READY)  ## measure speed beside sentence-transformers on this machine, into results/speed (ARGS="--only scoring")
+	$(BIN)/python benchmarks/speed $(ARGS)
 
 paper: $(READY)  ## the 162 runs of the study, as many as are left; one: make results/paper/BACKBONE/OBJECTIVE
 	$(BIN)/cedistill run results/paper $(ARGS)

@@ -39,7 +39,7 @@ def rerank(
         if run is None:
             run = candidates_of(collection, candidates, depth)
         advance = phase("re-ranking pairs")
-        done = rerank_run(reranker.score, collection, run, depth, lambda now, total: advance(now, total, ""))
+        done = rerank_run(reranker, collection, run, depth, lambda now, total: advance(now, total, ""))
     write_run(output, done, "cedistill")
     typer.echo(str(output), err=True)
 

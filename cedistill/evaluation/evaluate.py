@@ -82,7 +82,7 @@ def _one(scorer: Reranker, one: Evaluation, runs: Path, progress: Callable[[int,
         collection = open_collection(one.dataset)
         qrels = require_labels(collection)
         candidates = candidates_of(collection, one.candidates, one.depth)
-    reranked = rerank_together(scorer.score, collection, candidates, progress=progress)
+    reranked = rerank_together(scorer, collection, candidates, progress=progress)
     first = first_stage_name(one.candidates)
     path = runs / f"{one.label}.trec.gz"
 

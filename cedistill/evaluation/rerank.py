@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cedistill.data.texts import absent, look_up
 from cedistill.errors import InputError, shown
 
 WINDOW = 1024
-"""Pairs given to the scorer at once; it sorts them by length."""
+"""Pairs whose texts are looked up at once, and given at once to a scorer that is a function."""
 
 Score = Callable[[Sequence[tuple[str, str]]], Sequence[float] | np.ndarray]
 """From (query, document) texts to one score each."""
@@ -29,7 +30,8 @@ def rerank(
     """Score each query's first candidates with a model.
 
     Args:
-        scorer: a Reranker, or a function from a list of (query, document) texts to one score each.
+        scorer: a Reranker (whose ``stream`` reads texts ahead), or a function from a list of (query, document) texts to
+            one score each.
         collection: where the texts are.
         run: query id → document id → score of the first stage.
         depth: how many candidates of a query, in the order of trec_eval (see ``ranked``); None for all.
@@ -41,19 +43,34 @@ def rerank(
     Raises:
         InputError: an id of the run has no text; nothing is scored then.
     """
-    score: Score = getattr(scorer, "score", scorer)
     places = [(query_id, document_id) for query_id, scores in run.items() for document_id in ranked(scores)[:depth]]
     check_texts_of(run, collection, depth)
+    stream = getattr(scorer, "stream", None)
+    score: Score = getattr(scorer, "score", scorer)
+    windows = _windows(places, collection)
+    values = stream(chain.from_iterable(windows)) if stream else chain.from_iterable(map(_whole(score), windows))
     reranked: Run = {query_id: {} for query_id in run}
+    for done, ((query_id, document_id), value) in enumerate(zip(places, values, strict=True), 1):
+        reranked[query_id][document_id] = float(value)
+        if progress is not None and (done % WINDOW == 0 or done == len(places)):
+            progress(done, len(places))
+    return reranked
+
+
+def _windows(places: Sequence[tuple[str, str]], collection: Collection) -> Iterator[list[tuple[str, str]]]:
     for start in range(0, len(places), WINDOW):
         window = places[start : start + WINDOW]
         texts = look_up(collection.documents, dict.fromkeys(document_id for _, document_id in window))
-        pairs = [(collection.queries[query_id], texts[document_id]) for query_id, document_id in window]
-        for (query_id, document_id), value in zip(window, score(pairs), strict=True):
-            reranked[query_id][document_id] = float(value)
-        if progress is not None:
-            progress(start + len(window), len(places))
-    return reranked
+        yield [(collection.queries[query_id], texts[document_id]) for query_id, document_id in window]
+
+
+def _whole(score: Score) -> Callable[[Sequence[tuple[str, str]]], Iterable[float]]:
+    """Return ``score``, which then must give as many scores as it is given pairs."""
+
+    def checked(pairs: Sequence[tuple[str, str]]) -> Iterable[float]:
+        return [value for _, value in zip(pairs, score(pairs), strict=True)]
+
+    return checked
 
 
 def check_texts_of(run: Mapping[str, Mapping[str, float]], collection: Collection, depth: int | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import islice
+from typing import Any
 
 from cedistill import processes
 from cedistill.data.collections import Collection
@@ -12,7 +13,7 @@ from cedistill.evaluation.rerank import Score, rerank
 
 
 def rerank_together(
-    score: Score,
+    score: Score | Any,
     collection: Collection,
     run: Mapping[str, Mapping[str, float]],
     progress: Callable[[int, int], None] | None = None,
@@ -20,7 +21,7 @@ def rerank_together(
     """Score each query's candidates, the queries dealt out to the processes of this run in turn.
 
     Args:
-        score: from (query, document) texts to one score each.
+        score: a Reranker, or from (query, document) texts to one score each.
         collection: where the texts are.
         run: query id → document id → score of the first stage; the same in every process.
         progress: called with about how many pairs are done, over all processes, and pairs in all.

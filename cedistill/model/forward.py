@@ -1,8 +1,12 @@
-"""The forward pass of a batch of pairs: chunks of about equal length, each padded to its own longest pair."""
+"""The forward pass of a batch of pairs, chunk by chunk: packed (laid end to end, without padding), or padded.
+
+Both give the same scores; which one a model takes, and where it is the faster one, is decided in ``packing``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypedDict
 
 import numpy as np
@@ -10,16 +14,25 @@ import torch
 from torch import Tensor
 
 from cedistill.model.encode import EncodedPair
+from cedistill.model.packing import Packing, packing_of
 
 OVERHEAD_SHARE = 32
 """Starting a chunk costs about as much as this part of ``max_tokens``: what likes large chunks loses by many."""
 
-Chunk = dict[str, Tensor]
-"""Keyword arguments of the model: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``, [rows, longest]."""
+Chunk = dict[str, Any]
+"""Keyword arguments of the model, tensors and numbers.
+
+Padded: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``, [rows, longest]. Packed: ``input_ids``,
+``position_ids`` and perhaps ``token_type_ids``, [1, T], with the lengths as transformers names them for sequences laid
+end to end: ``cu_seq_lens_q`` and ``cu_seq_lens_k``, int32 [rows + 1], ``max_length_q`` and ``max_length_k``.
+"""
 
 
 class Batch(TypedDict):
-    """Pairs ready for the model; ``order[k]`` is the place in the batch of row k of the chunks laid end to end."""
+    """Pairs ready for the model, as chunks that can be scored on their own, in any order, by ``chunk_logits``.
+
+    ``order[k]`` is the place in the batch of row k of the chunks laid end to end.
+    """
 
     chunks: list[Chunk]
     order: Tensor
@@ -28,6 +41,14 @@ class Batch(TypedDict):
 def chunk_limits(device: torch.device | str) -> tuple[int, int]:
     """Return the default (max_tokens, max_rows) of a chunk on a device; a processor's caches prefer small ones."""
     return (2048, 32) if torch.device(device).type == "cpu" else (32768, 512)
+
+
+def packed_tokens(device: torch.device | str) -> int:
+    """Return the default most tokens of a packed chunk.
+
+    A step of the study fits, so that its weights are read and their gradients written once.
+    """
+    return 8192 if torch.device(device).type == "cpu" else 32768
 
 
 def cut_into_chunks(
@@ -80,20 +101,103 @@ def pad_chunk(pairs: Sequence[EncodedPair], pad_id: int) -> Chunk:
     return chunk if pairs[0].token_type_ids is None else chunk | {"token_type_ids": torch.from_numpy(types)}
 
 
-def make_batch(pairs: Sequence[EncodedPair], pad_id: int, max_tokens: int, max_rows: int) -> Batch:
-    """Return the pairs cut into padded chunks, with their order."""
-    chunks = cut_into_chunks([len(pair.input_ids) for pair in pairs], max_tokens, max_rows)
-    order = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)
-    return Batch(
-        chunks=[pad_chunk([pairs[place] for place in chunk], pad_id) for chunk in chunks],
-        order=torch.from_numpy(order),
-    )
+def cut_by_tokens(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Return index arrays that cover all pairs once, longest first, each of at most ``max_tokens`` tokens.
+
+    Chunks are about equal; a pair longer than the limit is a chunk alone.
+    """
+    values = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-values, kind="stable")
+    total = int(values.sum())
+    share = total / max(1, -(-total // max_tokens))
+    chunks, start, tokens = [], 0, 0
+    for place, length in enumerate(values[order]):
+        if place > start and (tokens + length > max_tokens or tokens >= share):
+            chunks.append(order[start:place])
+            start, tokens = place, 0
+        tokens += length
+    return [*chunks, order[start:]] if len(order) else []
+
+
+def pack_chunk(pairs: Sequence[EncodedPair], packing: Packing) -> Chunk:
+    """Return the pairs laid end to end, their position ids starting anew with each."""
+    lengths = np.array([len(pair.input_ids) for pair in pairs])
+    ids = np.concatenate([np.array(pair.input_ids, np.int64) for pair in pairs])
+    starts = np.zeros(len(pairs) + 1, np.int32)
+    np.cumsum(lengths, out=starts[1:])
+    lines = {"input_ids": ids, "position_ids": _positions(ids, starts, lengths, packing.padding_id)}
+    if pairs[0].token_type_ids is not None:
+        lines["token_type_ids"] = np.concatenate([np.array(pair.token_type_ids, np.int64) for pair in pairs])
+    cumulated, longest = torch.from_numpy(starts), int(lengths.max())
+    return {name: torch.from_numpy(line).unsqueeze(0) for name, line in lines.items()} | {
+        "cu_seq_lens_q": cumulated,
+        "cu_seq_lens_k": cumulated,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
+
+
+def _positions(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, padding_id: int | None) -> np.ndarray:
+    if padding_id is None:
+        return np.arange(len(ids)) - np.repeat(starts[:-1], lengths)
+    real = ids != padding_id
+    counts = np.cumsum(real)
+    before = (counts - real)[starts[:-1]]
+    return (counts - np.repeat(before, lengths)) * real + padding_id
+
+
+def make_batch(
+    pairs: Sequence[EncodedPair], pad_id: int, max_tokens: int, max_rows: int, packing: Packing | None = None
+) -> Batch:
+    """Return the pairs cut into chunks, with their order.
+
+    Args:
+        pairs: as ids.
+        pad_id: fills padded chunks.
+        max_tokens: most tokens of a chunk, padding counted.
+        max_rows: most pairs of a padded chunk.
+        packing: how pairs are laid end to end; None for padded chunks.
+    """
+    lengths = [len(pair.input_ids) for pair in pairs]
+    cuts = cut_into_chunks(lengths, max_tokens, max_rows) if packing is None else cut_by_tokens(lengths, max_tokens)
+    rows = [[pairs[place] for place in cut] for cut in cuts]
+    chunks = [pad_chunk(some, pad_id) if packing is None else pack_chunk(some, packing) for some in rows]
+    order = np.concatenate(cuts) if cuts else np.zeros(0, dtype=np.int64)
+    return Batch(chunks=chunks, order=torch.from_numpy(order))
+
+
+def batch_maker(
+    model: Any,
+    pad_id: int,
+    device: torch.device | str,
+    precision: str = "float32",
+    max_tokens: int | None = None,
+) -> Callable[[Sequence[EncodedPair]], Batch]:
+    """Return what makes batches for a model, packed where that is the faster way; it can be pickled.
+
+    Args:
+        model: a sequence classifier; is prepared for packed chunks (see ``packing_of``).
+        pad_id: fills padded chunks.
+        device: where the model will run.
+        precision: ``float32`` or ``bf16``.
+        max_tokens: most tokens of a chunk, padding counted; by default what suits the device.
+    """
+    packing = packing_of(model, device, precision)
+    tokens, rows = chunk_limits(device)
+    default = tokens if packing is None else packed_tokens(device)
+    return partial(make_batch, pad_id=pad_id, max_tokens=max_tokens or default, max_rows=rows, packing=packing)
 
 
 def chunk_logits(model: Any, chunk: Chunk) -> Tensor:
-    """Return the raw logits of one chunk, float32 [rows], on the model's device."""
+    """Return the raw logits of one chunk, float32 [rows], on the model's device, differentiable.
+
+    A chunk needs no other: passes over them may be repeated, left out, or each followed by its backward pass.
+    """
     device = device_of(model)
-    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()}
+    inputs = {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in chunk.items()
+    }
     # Low-precision scores make ties and coarse losses, so that nothing after the model sees them.
     return model(**inputs).logits.squeeze(-1).float()
 

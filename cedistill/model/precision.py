@@ -1,4 +1,7 @@
-"""float32 or bfloat16 autocast: which is faster on this machine is measured once and remembered."""
+"""float32 or bfloat16 autocast: which is faster on this machine is measured once and remembered.
+
+On a GPU, float32 means float32 numbers with TF32 matrix products; ``NVIDIA_TF32_OVERRIDE=0`` forbids those.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ MARGIN = 0.9
 """bf16 is taken when it needs less than this share of float32's time: it costs exactness."""
 BUDGET_SECONDS = 1.0
 REPEATS = 7
-TOKENS = (8, 64)
+TOKENS = {"cpu": (8, 64), "cuda": (256, 128)}
+"""Pairs and their length; with few tokens a GPU would spend its time on starting kernels, whatever the precision."""
 HEAD_WIDTH = 32
 
 
@@ -34,7 +38,8 @@ def choose_precision(request: str, device: torch.device | str, width: int = 384)
     """Return ``float32`` or ``bf16``.
 
     ``auto`` measures forward and backward passes of an encoder layer in both, once for each device, torch
-    version and width, and remembers the answer in the cache folder.
+    version and width, and remembers the answer in the cache folder. Where the answer is ``float32`` and the device a
+    GPU, its matrix products are switched to TF32.
 
     Args:
         request: ``auto``, ``float32`` or ``bf16``; the latter two are given back.
@@ -44,11 +49,16 @@ def choose_precision(request: str, device: torch.device | str, width: int = 384)
     Raises:
         InputError: another request.
     """
-    if request in PRECISIONS:
-        return request
-    if request != "auto":
+    if request != "auto" and request not in PRECISIONS:
         raise InputError(unknown("precision", request, ["auto", *PRECISIONS]))
     device = torch.device(device)
+    precision = _measured_once(device, width) if request == "auto" else request
+    if precision == "float32" and device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    return precision
+
+
+def _measured_once(device: torch.device, width: int) -> str:
     key = f"{_model_of(device)} | torch {torch.__version__} | width {width}"
     path = cache_folder() / FILE
     remembered = _remembered(path)
@@ -67,8 +77,10 @@ def autocast(precision: str, device: torch.device | str) -> AbstractContextManag
 
 def measure_precision(device: torch.device, width: int = 384) -> str:
     """Return the faster precision for an encoder layer's forward and backward pass; takes a second at most, about."""
-    threads = torch.get_num_threads()
+    threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
     try:
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # as float32 would run
         # On a busy processor several threads mostly wait for each other, which hides the arithmetic.
         torch.set_num_threads(1)
         seconds = _medians(device, width)
@@ -77,6 +89,7 @@ def measure_precision(device: torch.device, width: int = 384) -> str:
         return "float32"
     finally:
         torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(products)
     logger.info("%s: an encoder layer takes %s seconds", device, seconds)
     return "bf16" if seconds["bf16"] < MARGIN * seconds["float32"] else "float32"
 
@@ -87,7 +100,7 @@ def _medians(device: torch.device, width: int) -> dict[str, float]:
         width = heads * HEAD_WIDTH
         layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True)
         layer.to(device)
-        hidden = torch.randn(*TOKENS, width, device=device)
+        hidden = torch.randn(*TOKENS.get(device.type, TOKENS["cuda"]), width, device=device)
     times: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     end = time.perf_counter() + BUDGET_SECONDS
     for repeat in range(REPEATS):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +12,11 @@ import torch
 
 from cedistill.errors import InputError, shown
 from cedistill.model.checkpoints import Source, extra_file, find_source, load_classifier, load_tokenizer
-from cedistill.model.encode import DOCUMENT_TOKENS, QUERY_TOKENS, Encoder, make_encoder, max_positions
-from cedistill.model.forward import chunk_limits, device_of, logits, make_batch
-from cedistill.model.precision import autocast, choose_precision
+from cedistill.model.encode import DOCUMENT_TOKENS, QUERY_TOKENS, make_encoder, max_positions
+from cedistill.model.precision import choose_precision
+from cedistill.model.scoring import Progress, score_pairs, score_stream
 
-WINDOW = 4096
-"""Pairs that are tokenised, sorted by length and scored together."""
-
-Progress = Callable[[int, int], None]
-"""Called with pairs done and pairs in all."""
+__all__ = ["RankedDocument", "Reranker", "default_device", "score_pairs"]
 
 
 class RankedDocument(NamedTuple):
@@ -34,8 +29,9 @@ class RankedDocument(NamedTuple):
 class Reranker:
     """A cross-encoder with one raw logit a pair, higher for more relevant.
 
-    Attributes: ``model``, ``tokenizer``, ``encoder``, ``precision`` (``float32`` or ``bf16``) and ``max_tokens``, the
-    most padded tokens of a chunk that runs at once (None: the device's default).
+    Attributes: ``model``, ``tokenizer``, ``encoder``, ``precision`` (``float32`` or ``bf16``), ``max_tokens``, the most
+    tokens of a chunk that runs at once (None: the device's default), and ``compiled``, what runs in place of the model
+    (None: the model itself).
     """
 
     def __init__(
@@ -45,6 +41,7 @@ class Reranker:
         device: torch.device | str | None = None,
         precision: str = "float32",
         max_tokens: int | None = None,
+        compile: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
         """Load a trained model.
@@ -56,7 +53,9 @@ class Reranker:
             model: folder or Hub id of a sequence classifier with one logit.
             device: where to run; by default an accelerator if there is one.
             precision: ``float32``, ``bf16`` (autocast) or ``auto``, whichever is faster here.
-            max_tokens: most padded tokens of a chunk that runs at once; lower it when memory is short.
+            max_tokens: most tokens of a chunk that runs at once; lower it when memory is short.
+            compile: run through ``torch.compile``: the first pairs wait a minute or so for it, which only long runs
+                make good.
             trust_remote_code: let the checkpoint bring its own code.
 
         Raises:
@@ -70,7 +69,7 @@ class Reranker:
                 f"train it first: cedistill train --backbone {model} --objective …"
             )
         tokenizer = load_tokenizer(source, trust_remote_code=trust_remote_code)
-        self._set(classifier, tokenizer, device, precision, max_tokens, *_limits(source))
+        self._set(classifier, tokenizer, device, precision, max_tokens, compile, *_limits(source))
 
     @classmethod
     def of(
@@ -81,12 +80,13 @@ class Reranker:
         device: torch.device | str | None = None,
         precision: str = "float32",
         max_tokens: int | None = None,
+        compile: bool = False,
         query_tokens: int = QUERY_TOKENS,
         document_tokens: int = DOCUMENT_TOKENS,
     ) -> Reranker:
-        """Return a Reranker of a model in memory, moved to ``device`` and otherwise not changed."""
+        """Return a Reranker of a model in memory, moved to ``device``; weights, classes and scores stay as they are."""
         reranker = cls.__new__(cls)
-        reranker._set(model, tokenizer, device, precision, max_tokens, query_tokens, document_tokens)
+        reranker._set(model, tokenizer, device, precision, max_tokens, compile, query_tokens, document_tokens)
         return reranker
 
     def _set(
@@ -96,6 +96,7 @@ class Reranker:
         device: torch.device | str | None,
         precision: str,
         max_tokens: int | None,
+        compile: bool,
         query_tokens: int,
         document_tokens: int,
     ) -> None:
@@ -105,6 +106,7 @@ class Reranker:
         self.encoder = make_encoder(tokenizer, query_tokens, document_tokens, max_positions(model.config))
         self.precision = choose_precision(precision, place, getattr(model.config, "hidden_size", 384))
         self.max_tokens = max_tokens
+        self.compiled = torch.compile(self.model, dynamic=True) if compile else None
 
     def score(self, pairs: Sequence[tuple[str, str]], progress: Progress | None = None) -> np.ndarray:
         """Return the raw logits of (query, document) pairs, float32 [pairs].
@@ -112,9 +114,16 @@ class Reranker:
         Raises:
             InputError: something that is no pair of texts.
         """
-        return score_pairs(
-            self.model, self.encoder, pairs, precision=self.precision, max_tokens=self.max_tokens, progress=progress
-        )
+        return score_pairs(self.model, self.encoder, pairs, progress=progress, **self._settings())
+
+    def stream(self, pairs: Iterable[tuple[str, str]]) -> Iterator[float]:
+        """Yield the raw logit of each pair in turn; pairs are read, tokenised and scored in windows of a thousand.
+
+        Raises:
+            InputError: something that is no pair of texts.
+        """
+        for window in score_stream(self.model, self.encoder, pairs, **self._settings()):
+            yield from window.tolist()
 
     def rank(self, query: str, documents: Sequence[str], top_k: int | None = None) -> list[RankedDocument]:
         """Return documents best first, all or the first ``top_k``; of equal scores the earlier document first."""
@@ -122,43 +131,8 @@ class Reranker:
         order = np.argsort(-scores, kind="stable")[:top_k]
         return [RankedDocument(int(index), float(scores[index])) for index in order]
 
-
-def score_pairs(
-    model: Any,
-    encoder: Encoder,
-    pairs: Sequence[tuple[str, str]],
-    *,
-    precision: str = "float32",
-    max_tokens: int | None = None,
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Return the raw logits of (query, document) pairs, float32 [pairs], by a model as it stands.
-
-    The model runs in evaluation mode and is given back in the mode it came in.
-
-    Args:
-        model: a one-logit sequence classifier, on any device.
-        encoder: of its tokenizer.
-        pairs: the texts; any may be empty.
-        precision: ``float32`` or ``bf16``.
-        max_tokens: most padded tokens of a chunk; by default the device's.
-        progress: called after each window of pairs.
-
-    Raises:
-        InputError: something that is no pair of texts.
-    """
-    pairs = _checked(pairs)
-    device = device_of(model)
-    tokens, rows = chunk_limits(device)
-    scores = np.zeros(len(pairs), dtype=np.float32)
-    with _evaluating(model), torch.inference_mode(), autocast(precision, device):
-        for start in range(0, len(pairs), WINDOW):
-            encoded = encoder.encode(pairs[start : start + WINDOW])
-            batch = make_batch(encoded, encoder.pad_id, max_tokens or tokens, rows)
-            scores[start : start + len(encoded)] = logits(model, batch).cpu().numpy()
-            if progress is not None:
-                progress(start + len(encoded), len(pairs))
-    return scores
+    def _settings(self) -> dict[str, Any]:
+        return {"precision": self.precision, "max_tokens": self.max_tokens, "compiled": self.compiled}
 
 
 def default_device() -> torch.device:
@@ -166,30 +140,6 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
-
-
-def _checked(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    checked = []
-    for number, pair in enumerate(pairs):
-        # A string of two characters would unpack into a pair.
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise InputError(
-                f"expected (query, document) pairs of texts, found {shown(repr(pair))} at index {number}; "
-                "give a list of pairs"
-            )
-        checked.append((pair[0], pair[1]))
-    return checked
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _limits(source: Source) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from cedistill.data.lists import TrainingList
 from cedistill.model.encode import Encoder
-from cedistill.model.forward import Batch, make_batch
+from cedistill.model.forward import Batch, chunk_limits, make_batch, packed_tokens
+from cedistill.model.memory import keep_freed_memory
+from cedistill.model.packing import Packing, packing_of
 
 
 class ListBatch(TypedDict):
@@ -36,11 +38,13 @@ class Collator:
     encoder: Encoder
     max_tokens: int
     max_rows: int
+    packing: Packing | None = None
 
     def __call__(self, lists: Sequence[TrainingList]) -> ListBatch:
         """Return ``lists`` as one batch."""
         pairs = [(one.query, document) for one in lists for document in one.documents]
-        batch = make_batch(self.encoder.encode(pairs), self.encoder.pad_id, self.max_tokens, self.max_rows)
+        encoded = self.encoder.encode(pairs)
+        batch = make_batch(encoded, self.encoder.pad_id, self.max_tokens, self.max_rows, self.packing)
         counts = np.array([len(one.documents) for one in lists])
         mask = np.arange(counts.max()) < counts[:, None]
         targets = np.zeros(mask.shape, np.float32)
@@ -51,6 +55,26 @@ class Collator:
             teachers, teacher_mask = stacked(scores, mask.shape[1])
             whole["teachers"], whole["teacher_mask"] = torch.from_numpy(teachers), torch.from_numpy(teacher_mask)
         return whole
+
+
+def make_collator(
+    encoder: Encoder, model: Any, device: torch.device | str, precision: str = "float32", max_tokens: int | None = None
+) -> Collator:
+    """Return the collator whose batches suit a model on a device; ``model`` is prepared for them.
+
+    Args:
+        encoder: of the model's tokenizer.
+        model: a one-logit sequence classifier, not yet wrapped for several processes.
+        device: where it will run.
+        precision: ``float32`` or ``bf16``.
+        max_tokens: most tokens of a chunk, where that is less than what suits the device.
+    """
+    if torch.device(device).type == "cpu":
+        keep_freed_memory()
+    packing = packing_of(model, device, precision)
+    tokens, rows = chunk_limits(device)
+    suits = tokens if packing is None else packed_tokens(device)
+    return Collator(encoder, min(suits, max_tokens or suits), rows, packing)
 
 
 def stacked(scores: Sequence[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:

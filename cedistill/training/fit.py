@@ -16,16 +16,16 @@ from cedistill import processes
 from cedistill.config.objective import Objective, Schedule
 from cedistill.data.lists import TrainingLists
 from cedistill.model.encode import make_encoder, max_positions
-from cedistill.model.forward import chunk_limits
 from cedistill.model.precision import autocast, choose_precision
 from cedistill.model.reranker import default_device
-from cedistill.training.collate import Collator
+from cedistill.training.collate import make_collator
 from cedistill.training.exchange import same_weights
 from cedistill.training.loss import objective_loss
 from cedistill.training.memory import graph_tokens
 from cedistill.training.record import Progress, Record
 from cedistill.training.trainer import ListTrainer, Step, set_random_state
 from cedistill.training.validation import MEASURE, Validation
+from cedistill.training.waiting import Waiting
 
 
 class Fit(NamedTuple):
@@ -55,7 +55,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     )
     job.model.to(arguments.device)
     tokens = training.graph_tokens or graph_tokens(job.model, encoder, autocast(precision, arguments.device))
-    chunk_tokens, rows = chunk_limits(arguments.device)
+    collator = make_collator(encoder, job.model, arguments.device, precision, tokens)
     validate = job.validation
     trainer = ListTrainer(
         loss=objective_loss(job.objective),
@@ -66,9 +66,10 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
         args=arguments,
         train_dataset=lists,
         eval_dataset=lists if validate else None,  # Trainer asks for one; validation brings its own
-        data_collator=Collator(encoder, min(chunk_tokens, tokens), rows),
+        data_collator=collator,
     )
     record = Record(log if processes.is_first() else None, lambda: processes.total(trainer.pairs_seen), progress)
+    trainer.add_callback(Waiting())  # before the record, which writes what it adds
     trainer.add_callback(record)
     for console in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(console)

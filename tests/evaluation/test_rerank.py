@@ -59,6 +59,21 @@ def test_a_reranker_is_a_scorer():
     assert rerank(Model(), COLLECTION, RUN) == rerank(by_length, COLLECTION, RUN)
 
 
+def test_a_scorer_with_a_stream_is_given_all_pairs_in_one(monkeypatch):
+    monkeypatch.setattr(module, "WINDOW", 4)
+    streams, seen = [], []
+
+    class Model:
+        def stream(self, pairs):
+            streams.append(pairs)
+            return (float(len(query) * 10 + len(document)) for query, document in pairs)
+
+    reranked = rerank(Model(), COLLECTION, RUN, progress=lambda done, total: seen.append((done, total)))
+    assert reranked == rerank(by_length, COLLECTION, RUN)
+    assert len(streams) == 1
+    assert seen == [(4, 6), (6, 6)]
+
+
 def test_scores_are_the_float32_values():
     reranked = rerank(lambda pairs: np.full(len(pairs), 0.1, dtype=np.float32), COLLECTION, {"q1": {"a": 1.0}})
     assert reranked["q1"]["a"] == float(np.float32(0.1))

@@ -36,6 +36,16 @@ def test_a_given_precision_is_not_measured(request_, cache, measured):
     assert not cache.exists()
 
 
+def test_float32_on_a_gpu_multiplies_in_tf32(monkeypatch, cache):
+    asked = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", asked.append)
+    choose_precision("float32", "cpu")
+    choose_precision("bf16", "cuda")
+    assert asked == []
+    choose_precision("float32", "cuda")
+    assert asked == ["high"]
+
+
 def test_unknown_precision_is_refused():
     with pytest.raises(InputError, match=r"unknown precision 'fp32'; .*known: auto, float32, bf16"):
         choose_precision("fp32", "cpu")

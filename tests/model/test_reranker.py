@@ -66,7 +66,7 @@ def test_what_is_no_pair_is_refused(reranker, wrong):
 def test_scores_do_not_depend_on_windows_and_limits(reranker, monkeypatch):
     pairs = PAIRS * 3
     scores = reranker.score(pairs)
-    monkeypatch.setattr("cedistill.model.reranker.WINDOW", 5)
+    monkeypatch.setattr("cedistill.model.scoring.WINDOW", 5)
     seen = []
     windows = score_pairs(
         reranker.model, reranker.encoder, pairs, max_tokens=300, progress=lambda done, total: seen.append((done, total))

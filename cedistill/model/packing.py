@@ -1,0 +1,85 @@
+"""Which models take pairs laid end to end, without padding, and what makes them do so.
+
+Such a model attends by :func:`cedistill.model.attention.packed_attention`, and a forward hook hands its head one row a
+pair in place of one row a chunk. Its classes, weights and padded forward pass stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cedistill.model.attention import NAME
+
+ENCODERS = {
+    "BertForSequenceClassification": "encoder",
+    "ElectraForSequenceClassification": "encoder",
+    "RobertaForSequenceClassification": "encoder",
+    "XLMRobertaForSequenceClassification": "encoder",
+    "ModernBertForSequenceClassification": "",
+}
+"""Per class, the part of its base model after which nothing mixes tokens any more; empty: the base model itself."""
+
+MIN_WIDTH = 128
+"""On a processor, narrower encoders train faster on padded chunks: pair by pair, attention is many small products."""
+
+
+class Packing(NamedTuple):
+    """How pairs are laid end to end.
+
+    Position ids of a pair are 0, 1, 2, …, or with a ``padding_id``, RoBERTa's way, those after it, and for a padding
+    token that a text itself contains the padding id.
+    """
+
+    padding_id: int | None = None
+
+
+def packing_of(model: Any, device: torch.device | str = "cpu", precision: str = "float32") -> Packing | None:
+    """Prepare a model for packed chunks and return how they are made; None where padded ones are the way.
+
+    Args:
+        model: a sequence classifier; one that can is set up once, and takes padded chunks as before.
+        device: where it runs.
+        precision: ``float32`` or ``bf16``; on a GPU, sliding windows come with the latter only, and without dropout.
+    """
+    config, kind = model.config, torch.device(device).type
+    # Code that a checkpoint brings along may bear the same names; another attention is somebody's choice.
+    known = type(model).__name__ in ENCODERS and type(model).__module__.startswith("transformers.")
+    if not known or config._attn_implementation not in ("sdpa", NAME) or getattr(config, "is_decoder", False):
+        return None
+    if kind == "cuda":
+        windows = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+        dropped = getattr(config, "attention_dropout", 0.0) > 0
+        packs = not windows or (precision == "bf16" and not dropped)
+    else:
+        packs = kind == "cpu" and config.hidden_size >= MIN_WIDTH
+    return prepare_packing(model) if packs else None
+
+
+def prepare_packing(model: Any) -> Packing:
+    """Set up a model of a class of ``ENCODERS`` for packed chunks, wherever it runs; once is enough."""
+    part = ENCODERS[type(model).__name__]
+    encoder = model.base_model.get_submodule(part)
+    if _one_row_a_pair not in encoder._forward_hooks.values():
+        encoder.register_forward_hook(_one_row_a_pair, with_kwargs=True)
+    if model.config._attn_implementation != NAME:
+        model.set_attn_implementation(NAME)
+    roberta = model.config.model_type in ("roberta", "xlm-roberta")
+    return Packing(model.config.pad_token_id if roberta else None)
+
+
+def _one_row_a_pair(encoder: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
+    starts = keywords.get("cu_seq_lens_q")
+    if starts is None:
+        return None
+    hidden = output.last_hidden_state[0]
+    pooling = getattr(getattr(encoder, "config", None), "classifier_pooling", "cls")
+    rows = _means(hidden, starts) if pooling == "mean" else hidden.index_select(0, starts[:-1])
+    output.last_hidden_state = rows.unsqueeze(1)
+    return output
+
+
+def _means(hidden: Tensor, starts: Tensor) -> Tensor:
+    return torch.segment_reduce(hidden.float(), "mean", offsets=starts.long(), axis=0).to(hidden.dtype)

@@ -1,0 +1,138 @@
+"""Scores of pairs by a model as it stands: windows are tokenised ahead, cut into chunks and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from cedistill.errors import InputError, shown
+from cedistill.model.encode import Encoder
+from cedistill.model.forward import Batch, batch_maker, device_of, logits
+from cedistill.model.memory import keep_freed_memory
+from cedistill.model.precision import autocast
+
+WINDOW = 1024
+"""Pairs that a processor sorts by length and scores together; an accelerator, which is asked less often, takes more."""
+ACCELERATOR_WINDOW = 8192
+
+Pair = tuple[str, str]
+Progress = Callable[[int, int], None]
+"""Called with pairs done and pairs in all."""
+
+
+def score_stream(
+    model: Any,
+    encoder: Encoder,
+    pairs: Iterable[Pair],
+    *,
+    precision: str = "float32",
+    max_tokens: int | None = None,
+    compiled: Callable[..., Any] | None = None,
+) -> Iterator[np.ndarray]:
+    """Yield the raw logits of (query, document) pairs, float32, window by window in the order given.
+
+    Memory does not grow with the number of pairs. The next window is tokenised while the model runs, which it does in
+    evaluation mode; between windows it is in the mode it came in.
+
+    Args:
+        model: a one-logit sequence classifier, on any device.
+        encoder: of its tokenizer.
+        pairs: the texts; any may be empty.
+        precision: ``float32`` or ``bf16``.
+        max_tokens: most tokens of a chunk that runs at once, padding counted; by default the device's.
+        compiled: what is called in place of ``model``.
+
+    Raises:
+        InputError: something that is no pair of texts.
+    """
+    device = device_of(model)
+    on_processor = device.type == "cpu"
+    if on_processor:
+        keep_freed_memory()
+    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens)
+    size = WINDOW if on_processor else ACCELERATOR_WINDOW
+
+    def prepare(window: list[Pair]) -> Batch:
+        return make(encoder.encode(window))
+
+    with ThreadPoolExecutor(1) as worker:
+        windows = _windows(pairs, size)
+        first = next(windows, None)
+        pending = None if first is None else worker.submit(prepare, first)
+        while pending is not None:
+            batch = pending.result()
+            following = next(windows, None)
+            pending = None if following is None else worker.submit(prepare, following)
+            with _evaluating(model), torch.inference_mode(), autocast(precision, device):
+                scores = logits(compiled or model, batch)
+            yield scores.cpu().numpy()
+
+
+def score_pairs(
+    model: Any,
+    encoder: Encoder,
+    pairs: Sequence[Pair],
+    *,
+    precision: str = "float32",
+    max_tokens: int | None = None,
+    compiled: Callable[..., Any] | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Return the raw logits of (query, document) pairs, float32 [pairs]; arguments are those of ``score_stream``.
+
+    Args:
+        model: a one-logit sequence classifier, on any device.
+        encoder: of its tokenizer.
+        pairs: the texts; any may be empty.
+        precision: ``float32`` or ``bf16``.
+        max_tokens: most tokens of a chunk that runs at once.
+        compiled: what is called in place of ``model``.
+        progress: called after each window of pairs.
+
+    Raises:
+        InputError: something that is no pair of texts; nothing is scored then.
+    """
+    pairs = list(checked(pairs))
+    scores = np.zeros(len(pairs), dtype=np.float32)
+    done = 0
+    for window in score_stream(model, encoder, pairs, precision=precision, max_tokens=max_tokens, compiled=compiled):
+        scores[done : done + len(window)] = window
+        done += len(window)
+        if progress is not None:
+            progress(done, len(pairs))
+    return scores
+
+
+def checked(pairs: Iterable[Any]) -> Iterator[Pair]:
+    """Yield the pairs. Raises InputError at the first that is none."""
+    for number, pair in enumerate(pairs):
+        # A string of two characters would unpack into a pair.
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise InputError(
+                f"expected (query, document) pairs of texts, found {shown(repr(pair))} at index {number}; "
+                "give a list of pairs"
+            )
+        yield pair[0], pair[1]
+
+
+def _windows(pairs: Iterable[Any], size: int) -> Iterator[list[Pair]]:
+    source = checked(pairs)
+    while window := list(islice(source, size)):
+        yield window
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
