@@ -14,6 +14,7 @@ from cedistill.config.objective import Objective, load_objective, schedule
 from cedistill.config.train_data import TrainData, bound, check_provides, needed
 from cedistill.errors import InputError
 from cedistill.training.record import Progress
+from cedistill.training.tracking import trackers, tracking
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def train(
     command: str = "",
     progress: Progress | None = None,
     report: Callable[[str], Progress] | None = None,
+    report_to: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train a cross-encoder and save it.
 
@@ -56,6 +58,7 @@ def train(
         progress: called after each step.
         report: given the name of a phase before training (a download, the reading of a large file), returns what is
             called as it advances.
+        report_to: trackers that are told of the training: names that transformers knows (``tensorboard``, ``wandb``).
 
     Returns:
         The content of ``cedistill.json``: resolved configuration, versions, seed, hashes of the inputs, figures.
@@ -73,6 +76,7 @@ def train(
     check_provides(loaded, data)
     loaded, data = bound(loaded, data)
     data = needed(loaded, data)
+    told = trackers(report_to)
     finished = _state_of(output, resume)
     if finished:
         return finished
@@ -96,13 +100,10 @@ def train(
     checkpoints = output / "checkpoints"
     check_same_run(checkpoints, run)
     started = time.monotonic()
-    figures = fit(
-        Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers)),
-        lists,
-        checkpoints,
-        Path(log) if log else output / "log.jsonl",
-        progress,
-    )
+    log = Path(log) if log else output / "log.jsonl"
+    job = Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers), told)
+    with tracking(told, log.parent):
+        figures = fit(job, lists, checkpoints, log, progress)
     figures["seconds"] = round(time.monotonic() - started, 1)
     content = write_model_folder(output, model, tokenizer, run, figures, command)
     shutil.rmtree(checkpoints)
