@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cedistill.commands import data, evaluation, listing, scoring, study, training
+from cedistill.commands import data, doctor, evaluation, listing, scoring, study, training
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -28,6 +28,7 @@ for _command in (
     scoring.retrieve,
     study.run,
     study.report,
+    doctor.doctor,
 ):
     app.command()(_command)
 _data = typer.Typer(help="Data sets: write out, fetch.")

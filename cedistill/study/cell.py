@@ -19,6 +19,7 @@ from cedistill.study.prepare import ready_data
 from cedistill.training.record import Progress
 
 _MODEL = "model"
+_FINISHED = "cedistill.json"
 _METRICS = "metrics.json"
 _STARTED = "started.json"
 
@@ -37,7 +38,7 @@ def check_cell(study: Study, cell: Cell) -> None:
 def is_finished(study: Study, cell: Cell, folder: Path) -> bool:
     """Return whether the cell's model and figures are there, made by this configuration from these data."""
     figures = read_figures(folder, cell)
-    has_model = cell.objective == UNTRAINED or (folder / cell.name / _MODEL / "cedistill.json").is_file()
+    has_model = cell.objective == UNTRAINED or (folder / cell.name / _MODEL / _FINISHED).is_file()
     return bool(figures) and has_model and figures.get("identity") == figures_identity(study, cell)
 
 
@@ -82,7 +83,7 @@ def _evaluated(study: Study, cell: Cell, model: Any, place: Path, report: Report
         benchmarks=study.benchmarks,
         progress=lambda done, total: report_scoring(done, total, ""),
     )
-    trained = json.loads((model / "cedistill.json").read_text())["figures"] if isinstance(model, Path) else None
+    trained = json.loads((model / _FINISHED).read_text())["figures"] if isinstance(model, Path) else None
     figures = {
         "identity": figures_identity(study, cell),
         **cell._asdict(),
@@ -100,11 +101,14 @@ def _ready_model(study: Study, cell: Cell, folder: Path, report: Report, report_
         from cedistill.model.backbones import load_backbone
 
         return load_backbone(cell.backbone, cell.seed)
+    place = folder / cell.name
+    _clear(place, {"identity": training_identity(study, cell)})
+    if (place / _MODEL / _FINISHED).is_file():
+        shutil.rmtree(place / _MODEL / "checkpoints", ignore_errors=True)  # of a run that was killed at its very end
+        return place / _MODEL
     from cedistill.training.train import train
 
     start = _start_model(study, cell, folder, report, report_to)
-    place = folder / cell.name
-    _clear(place, {"identity": training_identity(study, cell)})
     train(
         cell.backbone,
         objective_of(study, cell),

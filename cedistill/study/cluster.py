@@ -49,14 +49,13 @@ def run_on_ray(job: Job, cluster: Cluster) -> list[Outcome]:
     ray = _ray()
     with _connected(ray, cluster):
         gpus = _gpus_of_a_cell(ray, cluster.gpus)
-        task = ray.remote(_run_cell).options(
-            name="cedistill",
+        task = ray.remote(
             num_cpus=1,
             num_gpus=gpus,
             max_retries=cluster.retries,
             max_calls=1,  # a process for each cell: what one leaves in memory is no other's
             runtime_env={"env_vars": _environment()},
-        )
+        )(_run_cell)
         settings = _Settings(str(job.reference.resolve()), str(Path.cwd()), tuple(sys.path), job.report_to)
         running: dict[Any, Cell] = {}
         tasks: dict[Cell, Any] = {}

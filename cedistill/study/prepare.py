@@ -77,4 +77,9 @@ def _distinct(study: Study, trained: Sequence[Cell]) -> list[TrainData]:
 
 def _documents(report: Callable[[str], Progress], dataset: str, candidates: str) -> Callable[[int, int], None]:
     advance = report(f"first stage {candidates} of {dataset}: documents")
-    return lambda done, total: advance(done, total, "")
+
+    def progress(done: int, total: int) -> None:
+        if done < total:  # what takes no time needs no line
+            advance(done, total, "")
+
+    return progress
