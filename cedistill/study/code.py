@@ -119,7 +119,13 @@ def _imported(tree: ast.Module, package: str) -> Iterator[str]:
             names = [node.module, *(f"{node.module}.{one.name}" for one in node.names)]  # the latter may be modules
         else:
             continue
-        yield from (name for name in names if name.partition(".")[0] == package)
+        yield from (one for name in names if name.partition(".")[0] == package for one in _with_parents(name))
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    """Yield a module and the packages that it lies in, whose ``__init__`` runs as it is imported."""
+    parts = name.split(".")
+    yield from (".".join(parts[: end + 1]) for end in range(1, len(parts)))
 
 
 @lru_cache(maxsize=1024)

@@ -67,7 +67,7 @@ def train(
         InputError: bad input; nothing is written then.
         DivergedError: the loss is no finite number.
     """
-    output, data = Path(output), data or TrainData()
+    output, data, told = Path(output), data or TrainData(), trackers(report_to)
     if isinstance(objective, Objective) and settings:
         raise InputError(
             "expected settings with an objective's name or file, found them with a loaded one; load it with them"
@@ -76,7 +76,6 @@ def train(
     check_provides(loaded, data)
     loaded, data = bound(loaded, data)
     data = needed(loaded, data)
-    told = trackers(report_to)
     finished = _state_of(output, resume)
     if finished:
         return finished
