@@ -38,6 +38,8 @@ depth = 5
 
 
 def run(study, tiny):
+    # As from the command line; workers of a fork server's child would outlive it.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ["TINY"] = str(tiny)
     from cedistill.study.run import run_study
 
