@@ -47,11 +47,13 @@ def run(
             typer.echo(dry_run_text(result))
         return
     from cedistill.report.table import markdown
-    from cedistill.study.cluster import Cluster, run_on_ray
+    from cedistill.study.cluster import Cluster, require_ray, run_on_ray
     from cedistill.study.engine import run_here
     from cedistill.study.run import CellsFailedError, run_study
     from cedistill.study.status import status_lines
 
+    if engine == "ray":
+        require_ray()
     cluster = Cluster(address, gpus_per_cell, retries)
     try:
         with status_lines() as shown:

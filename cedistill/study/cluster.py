@@ -46,7 +46,7 @@ def run_on_ray(job: Job, cluster: Cluster) -> list[Outcome]:
     Raises:
         InputError: Ray is not installed, no cluster answers, or no node has the GPUs that a cell asks for.
     """
-    ray = _ray()
+    ray = require_ray()
     with _connected(ray, cluster):
         gpus = _gpus_of_a_cell(ray, cluster.gpus)
         task = ray.remote(
@@ -143,7 +143,8 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
 
 
-def _ray() -> Any:
+def require_ray() -> Any:
+    """Return Ray. Raises InputError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray

@@ -96,7 +96,7 @@ def test_nothing_is_made_for_objectives_that_read_no_teacher(study, made):
 def test_a_teacher_needs_candidates(study, made):
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace('candidates = "${TINY}/candidates.trec"\nteachers', "teachers"))
-    with pytest.raises(InputError, match="expected dataset and candidates in .train. for the teacher cross-encoder:"):
+    with pytest.raises(InputError, match=r"candidates in \[train\] for the teacher cross-encoder:"):
         _run(study, "*/margin-mse/*")
     assert not list(study.glob("*/margin-mse"))
 

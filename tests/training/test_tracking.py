@@ -43,9 +43,14 @@ def test_nothing_is_tracked_unless_asked_for(tiny, tiny_bert, tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "names"),
-    [([], ()), (["none"], ()), (["tensorboard"], ("tensorboard",)), (["wandb, tensorboard", "wandb"], ("wandb", "tensorboard")),
-     (["all"], ("tensorboard", "wandb"))],
-)  # fmt: skip
+    [
+        ([], ()),
+        (["none"], ()),
+        (["tensorboard"], ("tensorboard",)),
+        (["wandb, tensorboard", "wandb"], ("wandb", "tensorboard")),
+        (["all"], ("tensorboard", "wandb")),
+    ],
+)
 def test_names_are_those_of_transformers(asked, names, monkeypatch):
     where = "transformers.integrations.integration_utils.get_available_reporting_integrations"
     monkeypatch.setattr(where, lambda: ["tensorboard", "wandb"])
