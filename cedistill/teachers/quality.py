@@ -89,7 +89,8 @@ def compared(one: Run, other: Run, qrels: Qrels | None = None) -> dict[str, Any]
         where both have spread; ``errors``: how far they err on the same documents. That is the partial correlation of
         their z-scores given the labels' (each standardised over the judged documents of a query that both scored, all
         queries pooled): 0 for two teachers whose noise around the labels is independent, 1 for the same noise. The
-        mean of teachers gains the more over the best of them, the lower it is. None where nothing can be said.
+        mean of teachers gains the more over the best of them, the lower it is. What both see and coarse labels do not
+        tell counts as common error too: compare pairs of one table, not tables. None where nothing can be said.
     """
     taus, rhos, judged = [], [], [np.empty((3, 0))]
     queries = documents = 0
