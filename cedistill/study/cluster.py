@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from cedistill.errors import InputError
 from cedistill.study.engine import Job
 from cedistill.study.outcome import Outcome, attempt, failed, failed_start
 from cedistill.study.plan import Cell, start_of
+
+_SECONDS_BETWEEN_LINES = 60.0
 
 # What a cell reads from the environment: the driver's values hold on every node.
 _ENVIRONMENT = (
@@ -71,10 +74,13 @@ def _collected(ray: Any, job: Job, running: dict[Any, Cell]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     began = time.monotonic()
     while running:
-        (done,), _ = ray.wait(list(running), num_returns=1)
-        cell = running.pop(done)
+        done, _ = ray.wait(list(running), num_returns=1, timeout=_SECONDS_BETWEEN_LINES)
+        if not done:
+            sys.stderr.write(f"[{len(outcomes)}/{len(job.waiting)}] {at_work(running.values(), job.folder)}\n")
+            continue
+        cell = running.pop(done[0])
         try:
-            seconds, cause = ray.get(done)
+            seconds, cause = ray.get(done[0])
             outcome = Outcome(cell, seconds, cause)
         except ray.exceptions.RayError as error:  # of the cell itself, attempt() tells
             said = " ".join(str(error).strip().splitlines()[0].split())
@@ -84,6 +90,23 @@ def _collected(ray: Any, job: Job, running: dict[Any, Cell]) -> list[Outcome]:
         outcomes.append(outcome)
         job.finished(outcome)
     return outcomes
+
+
+def at_work(cells: Iterable[Cell], folder: Path) -> str:
+    """Return in words how far cells are that run elsewhere, by their logs in the study's folder."""
+    found = [f"{cell.name} ({_last_step(folder / cell.name / 'log.jsonl')})" for cell in cells if _begun(cell, folder)]
+    return f"at work: {', '.join(found)}" if found else "waiting for a place on the cluster"
+
+
+def _begun(cell: Cell, folder: Path) -> bool:
+    return (folder / cell.name / "log.jsonl").is_file()
+
+
+def _last_step(log: Path) -> str:
+    lines = log.read_text().splitlines()
+    with suppress(ValueError, KeyError, IndexError):  # the last line may be half written
+        return f"step {json.loads(lines[-1])['step']}"
+    return "starting"
 
 
 class _Settings(NamedTuple):

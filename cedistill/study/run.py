@@ -62,7 +62,8 @@ def run_study(
     told_of_training = trackers(report_to)
     fetch_data(study, chosen, lines)
     waiting = [cell for cell in chosen if not is_finished(study, cell, folder)]
-    make_shared(study, waiting, folder, lines)
+    if waiting:
+        make_shared(study, waiting, folder, lines)
     told = finished or (lambda outcome: None)
     job = Job(study, Path(reference), folder, tuple(waiting), status, told, told_of_training)
     failures = [one for one in engine(job) if one.cause] if waiting else []

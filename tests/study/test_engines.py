@@ -85,8 +85,9 @@ class Ray:
         self.said.setdefault("tasks", []).append(task)
         return task
 
-    def wait(self, tasks, num_returns):
-        return tasks[:1], tasks[1:]
+    def wait(self, tasks, num_returns, timeout):
+        self.waits = getattr(self, "waits", 0) + 1
+        return ([], tasks) if self.waits == 1 else (tasks[:1], tasks[1:])
 
     def get(self, task):
         if task[1] is None:
@@ -109,7 +110,7 @@ def _run(study, ray, monkeypatch, **cluster):
     return ended
 
 
-def test_ray_runs_all_cells_after_those_they_start_from(study, monkeypatch):
+def test_ray_runs_all_cells_after_those_they_start_from(study, monkeypatch, capfd):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ray = Ray(nodes=[(True, 2.0), (False, 9.0)])
     ended = _run(study, ray, monkeypatch, retries=5)
@@ -118,6 +119,8 @@ def test_ray_runs_all_cells_after_those_they_start_from(study, monkeypatch):
     assert ray.said["task"]["max_retries"] == 5
     assert "CEDISTILL_CACHE" in ray.said["task"]["runtime_env"]["env_vars"]
     assert json.loads((study / "table.json").read_text())["missing"] == []
+    name = next(study.glob("*/bce/seed-12")).relative_to(study)
+    assert f"[0/3] at work: {name} (step 1), " in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("how", ["fails", "dies"])
