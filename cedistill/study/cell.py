@@ -13,6 +13,7 @@ from cedistill.cache import locked
 from cedistill.config.train_data import check_provides
 from cedistill.data.collections import check_labels
 from cedistill.data.files import writing
+from cedistill.study.cost import Meter, forget_peak, scoring_cost
 from cedistill.study.identity import figures_identity, training_identity
 from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, start_of, train_data_of
 from cedistill.study.prepare import ready_data
@@ -76,12 +77,14 @@ def _evaluated(study: Study, cell: Cell, model: Any, place: Path, report: Report
     asked = training.precision if training else study.training.get("precision", "auto")
     scorer = Reranker(str(model), precision=asked) if isinstance(model, Path) else Reranker.of(*model, precision=asked)
     report_scoring = report("re-ranking pairs")
+    meter = Meter(lambda done, total: report_scoring(done, total, ""))
+    forget_peak()
     result = evaluate(
         scorer,
         study.evaluate,
         place,
         benchmarks=study.benchmarks,
-        progress=lambda done, total: report_scoring(done, total, ""),
+        progress=meter,
     )
     trained = json.loads((model / _FINISHED).read_text())["figures"] if isinstance(model, Path) else None
     figures = {
@@ -89,6 +92,7 @@ def _evaluated(study: Study, cell: Cell, model: Any, place: Path, report: Report
         **cell._asdict(),
         "training": trained,
         "precision": scorer.precision,
+        "cost": scoring_cost(scorer.model, meter),
         **result,
     }
     with writing(place / _METRICS) as file:

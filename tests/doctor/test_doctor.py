@@ -87,3 +87,17 @@ def test_a_folder_of_own_data_is_named_with_its_sets(tiny, monkeypatch):
 def test_guarded_hands_on_what_is_found():
     one = Finding("a", "b", OK, "c")
     assert guarded("a", "b", lambda: [one]) == [one]
+
+
+def test_the_command_prints_lines_or_one_object(monkeypatch):
+    from typer.testing import CliRunner
+
+    from cedistill.cli import app
+
+    one = Finding("hub", "there", LACKS, "no answer", "wait")
+    monkeypatch.setattr(module, "CHECKS", (("hub", "Hub", lambda: [one]),))
+    shown = CliRunner().invoke(app, ["doctor"])
+    assert shown.exit_code == 0
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert lines == ["hub", "--  there  no answer", "-> wait", "", "nothing is broken (-- works without)"]
+    assert json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout) == {"findings": [one._asdict()]}
