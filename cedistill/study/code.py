@@ -20,6 +20,7 @@ SILENT = (
     "cedistill.console",
     "cedistill.demo",
     "cedistill.errors",
+    "cedistill.model.card",
     "cedistill.training.provenance",
     "cedistill.training.record",
     "cedistill.training.tracking",

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cedistill.console import lines
-from cedistill.errors import InputError
-from cedistill.report.table import collect, write_tables
+from cedistill.report.build import report_study
 from cedistill.study.cell import check_cell, is_finished, read_figures
 from cedistill.study.engine import Engine, Job, Status, run_here
 from cedistill.study.outcome import CellsFailedError, Finished
@@ -73,17 +72,6 @@ def run_study(
     _warn_of_stale(study, set(chosen), folder)
     if failures:
         raise CellsFailedError(failures, len(waiting), folder)
-    return table
-
-
-def report_study(reference: str | Path, command: str = "") -> dict[str, Any]:
-    """Write and return the table of the cells that have figures. Raises InputError when there is none."""
-    study, folder = load_study(reference)
-    figures = [(cell, read_figures(folder, cell)) for cell in cells(study)]
-    if not any(one for _, one in figures):
-        raise InputError(f"{folder}: expected a cell with figures, found none; run it first: cedistill run {reference}")
-    table = collect(study, figures)
-    write_tables(folder, table, command)
     return table
 
 
