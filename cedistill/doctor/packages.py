@@ -11,7 +11,7 @@ from cedistill.doctor.finding import BROKEN, LACKS, OK, Finding
 _SHOWN = ("torch", "transformers", "accelerate", "sentence-transformers", "datasets", "ranx", "ir_datasets")
 _OPTIONAL = {
     "ray": ("run --engine ray", "pip install 'cedistill[cluster]'"),
-    "openai": ("teachers llm:M over a server", "pip install openai"),
+    "openai": ("teachers llm:M over a server", "pip install 'cedistill[llm]'"),
     "tensorboard": ("--report-to tensorboard", "pip install tensorboard"),
     "wandb": ("--report-to wandb", "pip install wandb"),
 }

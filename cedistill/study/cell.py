@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cedistill.cache import locked
-from cedistill.config.train_data import check_provides
+from cedistill.config.train_data import bound, check_provides, needed
 from cedistill.data.collections import check_labels
 from cedistill.data.files import writing
 from cedistill.study.cost import Meter, forget_peak, scoring_cost
 from cedistill.study.identity import figures_identity, training_identity
 from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, start_of, train_data_of
 from cedistill.study.prepare import ready_data
+from cedistill.study.teachers import check_teachers
 from cedistill.training.record import Progress
 
 _MODEL = "model"
@@ -32,6 +33,7 @@ def check_cell(study: Study, cell: Cell) -> None:
     """Refuse a cell that cannot run, before any cell starts. Raises InputError."""
     if cell.objective != UNTRAINED:
         check_provides(objective_of(study, cell), train_data_of(study, cell))
+        check_teachers(needed(*bound(objective_of(study, cell), train_data_of(study, cell))))
     for one in (*study.evaluate, *study.validation):
         check_labels(one.dataset)
 

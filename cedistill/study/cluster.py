@@ -83,7 +83,7 @@ def _collected(ray: Any, job: Job, running: dict[Any, Cell]) -> list[Outcome]:
             seconds, cause = ray.get(done[0])
             outcome = Outcome(cell, seconds, cause)
         except ray.exceptions.RayError as error:  # of the cell itself, attempt() tells
-            said = " ".join(str(error).strip().splitlines()[0].split())
+            said = next(iter(str(error).strip().splitlines()), "")
             cause = failed_start(job.study, cell, [one for one in outcomes if one.cause])
             cause = cause or f"its worker died and retries did not help: {type(error).__name__}: {said}"
             outcome = failed(cell, job.folder, cause, str(error), time.monotonic() - began)

@@ -38,6 +38,16 @@ def teacher_beside(reference: str, folder: Path) -> str:
     return f"{kind}:{folder / model}" if colon and (folder / model).is_dir() else reference
 
 
+def check_teachers(data: TrainData) -> None:
+    """Refuse teachers that are neither rankers nor runs that are there. Raises InputError."""
+    for reference in data.teachers:
+        if not is_made(reference) and not run_path(reference).is_file():
+            raise InputError(
+                f"{reference}: expected a teacher's run, {', '.join(MADE)}, found no such file; check the path, or "
+                "make the run first: cedistill teach"
+            )
+
+
 def teacher_identity(reference: str) -> Any:
     """Return what identifies a ranker: its model's files where it is a folder, and the code that applies it."""
     kind, _, model = reference.partition(":")

@@ -101,6 +101,15 @@ def test_a_teacher_needs_candidates(study, made):
     assert not list(study.glob("*/margin-mse"))
 
 
+@pytest.mark.parametrize("teacher", ["llm:model", "nothing.trec", "cross-encoder:"])
+def test_a_teacher_is_a_ranker_or_a_file(study, teacher):
+    text = (study / "study.toml").read_text()
+    (study / "study.toml").write_text(text.replace('"bm25"', f'"{teacher}"'))
+    with pytest.raises(InputError, match=rf"{teacher}: expected a teacher's run, bm25, .* cedistill teach"):
+        plan_study(study)
+    assert plan_study(study, "*/bce/*")  # reads none
+
+
 def test_paths_start_at_the_study_s_folder_and_names_are_names(study):
     text = (study / "study.toml").read_text().replace('"bm25"', '"bi-encoder:owner/name", "model.trec"')
     (study / "study.toml").write_text(text)
