@@ -11,6 +11,7 @@ from cedistill.data.files import writing
 from cedistill.errors import InputError
 from cedistill.report.columns import is_complete
 from cedistill.report.table import collect, write_tables
+from cedistill.report.write import without_cost
 from cedistill.study.plan import Cell, Study, cells
 from cedistill.study.reading import load_study
 
@@ -43,7 +44,7 @@ def report_study(reference: str | Path, command: str = "", *, page: bool = False
         study_file = path / "study.toml" if path.is_dir() else path
         _refresh_cards(folder, figures)
         write_report(study, folder, study_file, table, _groups(study, figures), command, texts=texts)
-    return table
+    return without_cost(table)
 
 
 def _refresh_cards(folder: Path, figures: Sequence[tuple[Cell, Mapping[str, Any]]]) -> None:

@@ -19,14 +19,13 @@ _ESCAPES = {
 }
 _ESCAPES |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 _DIGITS = 3
+_NEEDS = "% Needs \\usepackage{booktabs}\n"
 
 
 def latex(table: Mapping[str, Any]) -> str:
-    """Return the tables one after another: the study's, each benchmark's data sets, and cost."""
+    """Return the tables one after another: the study's, and each benchmark's data sets."""
     tables = [_part(table, part) for part in parts(table)]
-    if costs_of(table):
-        tables.append(_cost(table))
-    return "% Needs \\usepackage{booktabs}\n" + "\n\n".join(tables) + "\n"
+    return _NEEDS + "\n\n".join(tables) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -92,7 +91,8 @@ def _caption(table: Mapping[str, Any], name: str, columns: Sequence[Mapping[str,
     return f"{escaped(name)}.{measure}{signs} First stages: {escaped('; '.join(first_stages(columns)))}."
 
 
-def _cost(table: Mapping[str, Any]) -> str:
+def cost_latex(table: Mapping[str, Any]) -> str:
+    """Return effectiveness in the leading columns beside cost."""
     costs, places = costs_of(table), table["leading"]
     header = ["Backbone", "Objective", *(escaped(table["columns"][place]["dataset"]) for place in places)]
     header += [escaped(COSTS[name]) for name in costs]
@@ -108,7 +108,7 @@ def _cost(table: Mapping[str, Any]) -> str:
         for row in table["rows"][1:]
     ]
     caption = f"{escaped(table['title'])}: effectiveness and cost."
-    return _framed(caption, "ll" + "r" * (len(header) - 2), [_joined(header), "\\midrule", *body])
+    return _NEEDS + _framed(caption, "ll" + "r" * (len(header) - 2), [_joined(header), "\\midrule", *body]) + "\n"
 
 
 def _framed(caption: str, alignment: str, lines: Sequence[str]) -> str:

@@ -26,14 +26,12 @@ def markdown(table: Mapping[str, Any]) -> str:
 
 
 def markdown_in_full(table: Mapping[str, Any]) -> str:
-    """Return the main table, then those of data sets behind means, cost, and published figures beside ours."""
+    """Return the main table, then those of data sets behind means, and published figures beside ours."""
     sections = [markdown(table)]
     for part in parts(table)[1:]:
         columns = [table["columns"][place] for place in part.places]
         stages = "\n".join(f"{one}." for one in first_stages(columns))
         sections.append(f"## {part.name}, by data set\n\n{_part(table, part)}\n\nFirst stages: {stages}")
-    if costs_of(table):
-        sections.append(f"## Effectiveness and cost\n\n{_cost(table)}")
     if any(True for _ in published_cells(table)):
         sections.append(f"## Beside published figures\n\n{_published(table)}")
     return "\n\n".join(sections)
@@ -93,7 +91,8 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _cost(table: Mapping[str, Any]) -> str:
+def cost_markdown(table: Mapping[str, Any]) -> str:
+    """Return effectiveness in the leading columns beside cost."""
     costs, places = costs_of(table), table["leading"]
     header = ["backbone", "objective", *(_heading(table["columns"][place]) for place in places)]
     header += [COSTS[name] for name in costs]

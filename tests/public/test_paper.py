@@ -111,7 +111,7 @@ def test_the_grid_is_the_study_s():
     assert len(evaluated) == 1 + 2 + 13 + 5 + 1 and {one.depth for one in study.evaluate} == {1000}
     assert len(study.validation) == 13 and all(one.dataset.startswith("nano-beir/") for one in study.validation)
     assert ("msmarco-passage/train", "") in references(study)
-    assert list(study.benchmarks) == ["msmarco-dev", "trec-dl", "beir", "lotte-search"]
+    assert list(study.benchmarks) == ["msmarco-dev", "dl19", "dl20", "beir", "lotte-search"]
 
 
 @pytest.mark.slow
