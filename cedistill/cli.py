@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from cedistill import processes
-from cedistill.commands import data, evaluation, listing, scoring, sharing, study, teacher_quality, teaching, training
+from cedistill.commands import (
+    data,
+    doctor,
+    evaluation,
+    listing,
+    scoring,
+    sharing,
+    study,
+    teacher_quality,
+    teaching,
+    training,
+)
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -34,6 +45,7 @@ for _command in (
     study.run,
     study.report,
     sharing.push,
+    doctor.doctor,
 ):
     app.command()(_command)
 _data = typer.Typer(help="Data sets: write out, fetch.")

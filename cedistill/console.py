@@ -27,8 +27,11 @@ def set_up_logging(verbose: bool) -> None:
 
 
 @contextmanager
-def phases() -> Iterator[Callable[[str], Advance]]:
-    """Yield a function that starts a phase of work by name and returns what reports its progress."""
+def phases(transient: bool = False) -> Iterator[Callable[[str], Advance]]:
+    """Yield a function that starts a phase of work by name and returns what reports its progress.
+
+    With ``transient``, the bars on a terminal go when the context ends.
+    """
     if not processes.is_first():
         yield _silence
         return
@@ -43,7 +46,7 @@ def phases() -> Iterator[Callable[[str], Advance]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[words]}"),
     )
-    with Progress(*columns, console=console) as bars:
+    with Progress(*columns, console=console, transient=transient) as bars:
         yield lambda name: _bar(bars, name)
 
 

@@ -24,7 +24,7 @@ try:
     main()
 except SystemExit as end:
     assert end.code == 0
-names = ["torch", "numba", "pandas", "transformers", "ranx", "datasets", "pyarrow", "numpy", "pydantic"]
+names = ["torch", "ray", "numba", "pandas", "transformers", "ranx", "datasets", "pyarrow", "numpy", "pydantic"]
 heavy = [name for name in names if name in sys.modules]
 assert not heavy, heavy
 """

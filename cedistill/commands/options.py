@@ -18,6 +18,11 @@ Precision = Annotated[str, typer.Option(help="float32, bf16, or auto: whichever 
 Depth = Annotated[int | None, typer.Option(min=1, help="Candidates of a query that are re-ranked.")]
 Measures = Annotated[list[str] | None, typer.Option("--measure", help="For example ndcg@10, ap, rr(rel=2)@10.")]
 
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(help="Tracker of the training: tensorboard, wandb, mlflow, ... or all; may be given again."),
+]
+
 
 def command_line() -> str:
     """Return the command as the user gave it."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cedistill.commands.options import AsJson, command_line, print_json
+from cedistill.commands.options import AsJson, ReportTo, command_line, print_json
 
 
 def train(
@@ -38,6 +38,7 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE in place of the objective's.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that read and tokenise ahead.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    report_to: ReportTo = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one cross-encoder."""
@@ -69,6 +70,7 @@ def train(
             command=command_line(),
             progress=phase("training"),
             report=phase,
+            report_to=report_to or (),
         )
     if as_json:
         print_json(done)

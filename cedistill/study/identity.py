@@ -1,4 +1,8 @@
-"""The identities of a cell: a hash of all that determines its model, and one of all that determines its figures."""
+"""The identities of a cell: a hash of all that determines its model, and one of all that determines its figures.
+
+That is its configuration, the content of its data, and the code that computes it (see ``cedistill.study.code``); not
+the versions of libraries, which the model's ``cedistill.json`` names.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cedistill import __version__
 from cedistill.config.benchmark import Evaluation
 from cedistill.config.sources import find_source
 from cedistill.config.train_data import TrainData, bound, needed
 from cedistill.data.collections import collection_files
 from cedistill.data.digests import file_digest
 from cedistill.data.references import is_retriever, parse_retriever, retriever_files, run_path
+from cedistill.study.code import backbone_code, figures_code, loss_code, training_code
 from cedistill.study.plan import UNTRAINED, Cell, Study, objective_of, start_of, train_data_of
+from cedistill.study.teachers import is_made, teacher_identity
 
 
 def training_identity(study: Study, cell: Cell) -> str:
@@ -26,7 +31,7 @@ def training_identity(study: Study, cell: Cell) -> str:
     validation = [_evaluation(one)[1:3] for one in study.validation] if objective else []
     start = start_of(study, cell)
     return _hash(
-        __version__,
+        training_code(bool(validation)) + loss_code(objective.loss) if objective else backbone_code(),
         cell.backbone,
         cell.seed,
         objective and objective.model_dump(mode="json"),
@@ -38,12 +43,18 @@ def training_identity(study: Study, cell: Cell) -> str:
 
 def figures_identity(study: Study, cell: Cell) -> str:
     """Return the identity of a cell's figures: its model's, and what it is evaluated on."""
-    return _hash(training_identity(study, cell), [_evaluation(one) for one in study.evaluate])
+    return _hash(training_identity(study, cell), figures_code(), [_evaluation(one) for one in study.evaluate])
+
+
+def scored_identity(data: TrainData) -> Any:
+    """Return what identifies the texts and the candidates that a teacher made for ``data`` scores."""
+    return [_dataset(data.dataset or ""), _run(data.candidates or "")]
 
 
 def _train_data(data: TrainData) -> Any:
     files = [_file(Path(one)) if one else None for one in (data.pairs, data.lists)]
-    runs = [_run(one) if one else None for one in (data.candidates, *data.teachers)]
+    runs = [data.candidates and _run(data.candidates)]
+    runs += [teacher_identity(one) if is_made(one) else _run(one) for one in data.teachers]
     parts = [_dataset(data.dataset) if data.dataset else None, runs, files]
     return [*parts, *_source(data.source)] if data.source else parts
 

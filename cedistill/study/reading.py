@@ -22,6 +22,7 @@ from cedistill.config.toml import Strict, fill_in, read_toml, validated
 from cedistill.data.references import is_retriever, retriever_beside
 from cedistill.errors import InputError, unknown
 from cedistill.study.plan import UNTRAINED, Study, Validate, cells
+from cedistill.study.teachers import is_made, teacher_beside
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +179,8 @@ def _reference(key: str, value: Any, path: Path) -> Any:
         return _beside(value, path) if _is_path(value) else value
     if key == "candidates" and is_retriever(value):
         return retriever_beside(value, path.parent)
+    if key == "teachers" and is_made(value):
+        return teacher_beside(value, path.parent)
     if key == "candidates" and "{dataset}" in value:
         return str(path.parent / value)
     return _beside(value, path)

@@ -1,30 +1,25 @@
-"""Run a study: its cells one after another, finished ones kept, and the table of what came out."""
+"""Run a study: what its cells share, then the cells that are not finished, then the table of what came out."""
 
 from __future__ import annotations
 
 import logging
-import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cedistill.console import lines
-from cedistill.data.collections import fetch
-from cedistill.data.files import writing
-from cedistill.errors import InputError
-from cedistill.report.table import collect, write_tables
-from cedistill.study.cell import Report, check_cell, is_finished, read_figures, run_cell
-from cedistill.study.plan import Cell, Study, cells, references, training_sources
+from cedistill.report.build import report_study
+from cedistill.study.cell import check_cell, is_finished, read_figures
+from cedistill.study.engine import Engine, Job, Status, run_here
+from cedistill.study.outcome import CellsFailedError, Finished
+from cedistill.study.plan import Cell, Study, cells
+from cedistill.study.prepare import fetch_data, make_shared
 from cedistill.study.reading import load_study
+from cedistill.training.tracking import trackers
+
+__all__ = ["CellsFailedError", "plan_study", "report_study", "run_study"]
 
 logger = logging.getLogger(__name__)
-
-Status = Callable[[int, int, Cell], Report]
-"""Called as a cell starts, with its number from 1, the number of cells that run and the cell."""
-
-
-class CellsFailedError(RuntimeError):
-    """Some cells of a study failed; the others are finished and in the table."""
 
 
 def plan_study(reference: str | Path, only: str | None = None) -> list[tuple[Cell, str]]:
@@ -33,7 +28,16 @@ def plan_study(reference: str | Path, only: str | None = None) -> list[tuple[Cel
     return [(cell, _state(study, cell, folder)) for cell in _checked(study, only)]
 
 
-def run_study(reference: str | Path, status: Status, only: str | None = None, command: str = "") -> dict[str, Any]:
+def run_study(
+    reference: str | Path,
+    status: Status,
+    only: str | None = None,
+    command: str = "",
+    *,
+    engine: Engine = run_here,
+    finished: Finished | None = None,
+    report_to: Sequence[str] = (),
+) -> dict[str, Any]:
     """Run a study's unfinished cells and write its tables.
 
     Args:
@@ -41,6 +45,9 @@ def run_study(reference: str | Path, status: Status, only: str | None = None, co
         status: told of each cell that starts; what it returns is told of each phase of that cell.
         only: pattern of cells to run; the tables show every cell that has figures.
         command: stands beside the table.
+        engine: what runs the cells; by default one after the other, here.
+        finished: told of each cell that ends.
+        report_to: trackers that are told of each training, as ``train`` takes them.
 
     Returns:
         The table as JSON values (see ``cedistill.report.table.collect``).
@@ -51,44 +58,34 @@ def run_study(reference: str | Path, status: Status, only: str | None = None, co
     """
     study, folder = load_study(reference)
     chosen = _checked(study, only)
-    _fetch(study, chosen)
+    told_of_training = trackers(report_to)
+    fetch_data(study, chosen, lines)
     waiting = [cell for cell in chosen if not is_finished(study, cell, folder)]
-    failed = []
-    for number, cell in enumerate(waiting, start=1):
-        error_file = folder / cell.name / "error.txt"
-        error_file.unlink(missing_ok=True)
-        try:
-            run_cell(study, cell, folder, status(number, len(waiting), cell))
-        except (RuntimeError, InputError, OSError, MemoryError) as error:
-            logger.error("%s failed: %s", cell.name, error)
-            failed.append(cell.name)
-            with writing(error_file) as file:
-                file.write(traceback.format_exc())
-    if len(failed) == len(chosen):
-        raise CellsFailedError(f"all cells failed, see error.txt in: {', '.join(failed)}")
+    if waiting:
+        make_shared(study, waiting, folder, lines)
+    told = finished or (lambda outcome: None)
+    job = Job(study, Path(reference), folder, tuple(waiting), status, told, told_of_training)
+    failures = [one for one in engine(job) if one.cause] if waiting else []
+    if len(failures) == len(chosen):
+        raise CellsFailedError(failures, len(waiting), folder)
     table = report_study(reference, command)
-    if failed:
-        raise CellsFailedError(f"{len(failed)} of {len(waiting)} cells failed, see error.txt in: {', '.join(failed)}")
+    _warn_of_stale(study, set(chosen), folder)
+    if failures:
+        raise CellsFailedError(failures, len(waiting), folder)
     return table
 
 
-def report_study(reference: str | Path, command: str = "") -> dict[str, Any]:
-    """Write and return the table of the cells that have figures. Raises InputError when there is none."""
-    study, folder = load_study(reference)
-    figures = [(cell, read_figures(folder, cell)) for cell in cells(study)]
-    if not any(one for _, one in figures):
-        raise InputError(f"{folder}: expected a cell with figures, found none; run it first: cedistill run {reference}")
-    table = collect(study, figures)
-    write_tables(folder, table, command)
-    return table
-
-
-def _fetch(study: Study, chosen: list[Cell]) -> None:
-    from cedistill.data.source_pools import source_file
-
-    fetch(references(study, chosen))
-    for source in training_sources(study, chosen):
-        source_file(source, lines)
+def _warn_of_stale(study: Study, chosen: set[Cell], folder: Path) -> None:
+    """Say which figures in the table are of cells that were not asked for and that would be made anew."""
+    others = [cell for cell in cells(study) if cell not in chosen and read_figures(folder, cell)]
+    stale = [cell.name for cell in others if not is_finished(study, cell, folder)]
+    if stale:
+        logger.warning(
+            "the table shows figures of %d cells that other settings, data or code made: %s; run the study without "
+            "--only to renew them",
+            len(stale),
+            ", ".join(stale),
+        )
 
 
 def _checked(study: Study, only: str | None) -> list[Cell]:

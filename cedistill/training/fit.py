@@ -38,6 +38,7 @@ class Fit(NamedTuple):
     seed: int
     validation: Validation | None
     workers: int
+    report_to: tuple[str, ...] = ()
 
 
 def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: Progress | None) -> dict[str, Any]:
@@ -115,7 +116,8 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
         dataloader_num_workers=job.workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
-        report_to="none",
+        report_to=list(job.report_to) or "none",
+        run_name=str(checkpoints.parent),
         disable_tqdm=True,
         log_level="error",
     )

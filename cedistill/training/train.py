@@ -15,6 +15,7 @@ from cedistill.config.objective import Objective, load_objective, schedule
 from cedistill.config.train_data import TrainData, bound, check_provides, needed
 from cedistill.errors import InputError
 from cedistill.training.record import Progress
+from cedistill.training.tracking import trackers, tracking
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def train(
     command: str = "",
     progress: Progress | None = None,
     report: Callable[[str], Progress] | None = None,
+    report_to: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train a cross-encoder and save it.
 
@@ -61,6 +63,7 @@ def train(
         progress: called after each step.
         report: given the name of a phase before training (a download, the reading of a large file), returns what is
             called as it advances.
+        report_to: trackers that are told of the training: names that transformers knows (``tensorboard``, ``wandb``).
 
     Returns:
         The content of ``cedistill.json``: resolved configuration, versions, seed, hashes of the inputs, figures.
@@ -69,7 +72,7 @@ def train(
         InputError: bad input; nothing is written then.
         DivergedError: the loss is no finite number.
     """
-    output, data = Path(output), data or TrainData()
+    output, data, told = Path(output), data or TrainData(), trackers(report_to)
     if isinstance(objective, Objective) and settings:
         raise InputError(
             "expected settings with an objective's name or file, found them with a loaded one; load it with them"
@@ -103,13 +106,10 @@ def train(
     checkpoints = output / "checkpoints"
     processes.answer_of_first(lambda: check_same_run(checkpoints, run))
     started = time.monotonic()
-    figures = fit(
-        Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers)),
-        lists,
-        checkpoints,
-        Path(log) if log else output / "log.jsonl",
-        progress,
-    )
+    log = Path(log) if log else output / "log.jsonl"
+    job = Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers), told)
+    with tracking(told, log.parent):
+        figures = fit(job, lists, checkpoints, log, progress)
     figures["seconds"] = round(time.monotonic() - started, 1)
 
     def finish() -> dict[str, Any]:
