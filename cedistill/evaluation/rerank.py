@@ -43,7 +43,7 @@ def rerank(
     """
     score: Score = getattr(scorer, "score", scorer)
     places = [(query_id, document_id) for query_id, scores in run.items() for document_id in ranked(scores)[:depth]]
-    _check_texts(places, collection)
+    check_texts_of(run, collection, depth)
     reranked: Run = {query_id: {} for query_id in run}
     for start in range(0, len(places), WINDOW):
         window = places[start : start + WINDOW]
@@ -56,13 +56,15 @@ def rerank(
     return reranked
 
 
-def _check_texts(places: Sequence[tuple[str, str]], collection: Collection) -> None:
+def check_texts_of(run: Mapping[str, Mapping[str, float]], collection: Collection, depth: int | None = None) -> None:
+    """Make sure that each query and its first ``depth`` documents have texts. Raises InputError."""
+    names = [one for scores in run.values() for one in (ranked(scores)[:depth] if depth else scores)]
     wanted = {
-        "query": (collection.queries, dict.fromkeys(query_id for query_id, _ in places)),
-        "document": (collection.documents, dict.fromkeys(document_id for _, document_id in places)),
+        "query": (collection.queries, [query_id for query_id, scores in run.items() if scores]),
+        "document": (collection.documents, list(dict.fromkeys(names))),
     }
-    for kind, (texts, names) in wanted.items():
-        for name in absent(texts, names):
+    for kind, (texts, ids) in wanted.items():
+        for name in absent(texts, ids):
             raise InputError(
                 f"{collection.name}: expected a text for every id, found none for {kind} {shown(name)}; "
                 "drop it from the run or add its text"

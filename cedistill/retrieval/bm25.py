@@ -40,18 +40,46 @@ def search(folder: Path, queries: Mapping[str, str], depth: int) -> Run:
     Returns:
         Query id → document id → score above 0, best first. A query none of whose words occurs is left out.
     """
-    asked = dict(zip(queries, words_of(list(queries.values())).of_texts(), strict=True))
-    numbers = _numbers(folder / VOCABULARY, {word for words in asked.values() for word in words})
-    if not numbers:
+    asked = _asked(folder, queries)
+    if not any(asked.values()):
         return {}
     index = bm25s.BM25.load(folder, mmap=True, load_vocab=False)
     ids = open_ids(folder)
-    run: Run = {}
+    return {query_id: _best(index.get_scores_from_ids(words), ids, depth) for query_id, words in asked.items() if words}
+
+
+def score(folder: Path, queries: Mapping[str, str], candidates: Mapping[str, Mapping[str, float]]) -> Run:
+    """Return the BM25 scores of each query's candidates, by the statistics of all documents of an index.
+
+    Args:
+        folder: as for :func:`search`, with which the scores agree.
+        queries: id → text; every query of the candidates is among them.
+        candidates: query id → document id → anything; documents of the index.
+
+    Returns:
+        Query id → document id → score, 0 where query and document share no word.
+    """
+    asked = _asked(folder, {query_id: queries[query_id] for query_id in candidates})
+    run: Run = {query_id: dict.fromkeys(documents, 0.0) for query_id, documents in candidates.items()}
+    if not any(asked.values()):
+        return run
+    index = bm25s.BM25.load(folder, mmap=True, load_vocab=False)
+    ids = open_ids(folder)
+    names = list(dict.fromkeys(one for documents in candidates.values() for one in documents))
+    place_of = dict(zip(names, np.argsort(ids.ranks)[ids.ranks_of(names)].tolist(), strict=True))
     for query_id, words in asked.items():
-        known = [numbers[word] for word in words if word in numbers]
-        if known:
-            run[query_id] = _best(index.get_scores_from_ids(known), ids, depth)
+        if words:
+            places = np.array([place_of[one] for one in run[query_id]], np.int64)
+            found = index.get_scores_from_ids(words)[places]
+            run[query_id] = dict(zip(run[query_id], found.tolist(), strict=True))
     return run
+
+
+def _asked(folder: Path, queries: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the numbers of the words of each query that occur in the documents."""
+    texts = dict(zip(queries, words_of(list(queries.values())).of_texts(), strict=True))
+    numbers = _numbers(folder / VOCABULARY, {word for words in texts.values() for word in words})
+    return {query_id: [numbers[word] for word in words if word in numbers] for query_id, words in texts.items()}
 
 
 def _numbers(vocabulary: Path, wanted: set[str]) -> dict[str, int]:

@@ -29,6 +29,10 @@ class DocumentIds(NamedTuple):
         """Return the ids of these ranks."""
         return self.rising.take(pa.array(ranks)).to_pylist()
 
+    def ranks_of(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the ranks of these ids, all of them of the corpus."""
+        return pc.index_in(pa.array(ids, self.rising.type), self.rising).to_numpy()
+
 
 def write_ids(folder: Path, ids: Iterable[str]) -> None:
     """Write the ids of a corpus, given in its order, into ``folder``; needs twice the memory of the ids."""

@@ -75,6 +75,10 @@ class Dense:
         """Return the model's similarities, float32 [queries, documents]."""
         return self.model.similarity(queries, block)
 
+    def pairs(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        """Return the model's similarity of each query with the document in its row, float32 [rows]."""
+        return self.model.similarity_pairwise(queries, documents)
+
     def packed(self, block: torch.Tensor) -> bytes:
         """Return the bytes of a .npy file."""
         return _bytes(np.save, block.cpu().numpy())

@@ -72,17 +72,36 @@ def retrieved_path(
 Search = Callable[[Mapping[str, str], Mapping[str, str], int, Progress], Run]
 
 
+def bm25_index(collection: Collection, progress: Progress | None = None) -> Path:
+    """Return the folder of the kept BM25 index of a collection's documents, made where it is missing.
+
+    Args:
+        collection: whose documents.
+        progress: called while it is made; by default a line on stderr now and then.
+    """
+    return _bm25_folder(_corpus(collection), collection.documents, progress or _lines(f"{collection.name} {BM25}"))
+
+
 def _bm25(corpus: str) -> tuple[Search, Any]:
     from cedistill.retrieval.bm25 import search
-    from cedistill.retrieval.bm25_index import SETTINGS, build_index
-
-    identity = [SETTINGS, metadata.version("bm25s"), metadata.version("PyStemmer")]
 
     def retrieve(queries: Mapping[str, str], documents: Mapping[str, str], depth: int, progress: Progress) -> Run:
-        folder = cache_folder() / "indexes" / _hash(corpus, identity)
-        return search(built_once(folder, lambda empty: build_index(documents, empty, progress)), queries, depth)
+        return search(_bm25_folder(corpus, documents, progress), queries, depth)
 
-    return retrieve, identity
+    return retrieve, _bm25_identity()
+
+
+def _bm25_identity() -> list[Any]:
+    from cedistill.retrieval.bm25_index import SETTINGS
+
+    return [SETTINGS, metadata.version("bm25s"), metadata.version("PyStemmer")]
+
+
+def _bm25_folder(corpus: str, documents: Mapping[str, str], progress: Progress) -> Path:
+    from cedistill.retrieval.bm25_index import build_index
+
+    folder = cache_folder() / "indexes" / _hash(corpus, _bm25_identity())
+    return built_once(folder, lambda empty: build_index(documents, empty, progress))
 
 
 def _encoder(corpus: str, kind: str, model: str) -> tuple[Search, Any]:

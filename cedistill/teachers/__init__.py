@@ -1,0 +1,1 @@
+"""What produces teacher signals: rankers, combinations of them, and large language models."""

@@ -1,0 +1,150 @@
+"""One teacher out of several: their runs combined, query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from cedistill.data.runs import Run
+from cedistill.errors import InputError, unknown
+
+RRF_K = 60
+"""The constant of reciprocal rank fusion (Cormack et al. 2009, doi 10.1145/1571941.1572114)."""
+
+AGREEMENT_TEMPERATURE = 0.3
+"""Of the softmax over rank correlations that weighs members by agreement."""
+
+
+def combine(runs: Sequence[Mapping[str, Mapping[str, float]]], how: str) -> Run:
+    """Combine the runs of K members into one.
+
+    A document's combined score is the mean over the members that scored it; those that did not are left out for this
+    document and never imputed. What the mean is of:
+
+    ``mean``: raw scores. For members of one scale and full coverage, as an ensemble's logits.
+    ``zscore``: (x − mean) / std of a member over the documents of the query that it scored, with the standard deviation
+    of the population.
+    ``rrf``: 1 / (60 + rank), ranks from 1 over the documents that the member scored; equal scores share the mean of
+    their ranks.
+    ``agreement``: z-scores, weighted by :func:`agreement_weights` of the query; the weights of the members that scored
+    a document are scaled to sum to 1.
+
+    In ``zscore`` and ``agreement`` a member whose scores of a query are all equal gives no signal there and is left
+    out. A document that only such members scored gets 0, the middle. A document that nobody scored is not in the run.
+
+    Args:
+        runs: of each member, query id → document id → score.
+        how: ``mean``, ``zscore``, ``rrf`` or ``agreement``.
+
+    Returns:
+        The run of all queries and documents that a member scored, in the order they are first met.
+
+    Raises:
+        InputError: no run, or no such combination.
+    """
+    if how not in COMBINATIONS:
+        raise InputError(unknown("combination", how, COMBINATIONS))
+    if not runs:
+        raise InputError("expected at least one run to combine, found none; name teachers")
+    combined: Run = {}
+    for query_id in dict.fromkeys(query_id for run in runs for query_id in run):
+        ids, scores = aligned([run.get(query_id, {}) for run in runs])
+        combined[query_id] = dict(zip(ids, COMBINATIONS[how](scores).tolist(), strict=True))
+    return combined
+
+
+def aligned(members: Sequence[Mapping[str, float]]) -> tuple[list[str], np.ndarray]:
+    """Return the documents that any member scored, and the scores as float64 [K, N], NaN where a member gave none."""
+    ids = list(dict.fromkeys(one for scores in members for one in scores))
+    rows = [[scores.get(one, np.nan) for one in ids] for scores in members]
+    return ids, np.array(rows, np.float64).reshape(len(members), len(ids))
+
+
+def standardised(scores: np.ndarray) -> np.ndarray:
+    """Return each member's z-scores over the documents it scored, [K, N]: NaN where it gave none or has no spread.
+
+    Args:
+        scores: [K, N], NaN where a member gave none.
+    """
+    z = np.full_like(scores, np.nan)
+    for row, member in zip(z, scores, strict=True):
+        there = ~np.isnan(member)
+        # Equal scores have a rounded mean and with it a tiny std: their spread is told by comparison.
+        if there.any() and member[there].min() < member[there].max():
+            values = member[there]
+            row[there] = (values - values.mean()) / values.std()
+    return z
+
+
+def agreement_weights(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh the members of one query by how far each agrees with the others.
+
+    ρ_k is Spearman's correlation of member k with the mean of the others' z-scores, over the documents that both cover;
+    0 where they share fewer than two or one of them is constant there. w_k = softmax(ρ_k / 0.3) over the members with
+    spread (in the manner of CShift, arXiv 2103.14417).
+
+    Args:
+        scores: [K, N], NaN where a member gave none.
+
+    Returns:
+        w [K], which sums to 1, with 0 for members without spread (all 0 where none has any); and ρ [K].
+    """
+    z = standardised(scores)
+    voices = ~np.isnan(z).all(axis=1)
+    rho = np.array([spearman(z[k], masked_mean(np.delete(z, k, axis=0))) for k in range(len(z))])
+    rho = np.nan_to_num(rho, nan=0.0)
+    weights = np.where(voices, np.exp((rho - rho.max(initial=-1.0)) / AGREEMENT_TEMPERATURE), 0.0)
+    return weights / (weights.sum() or 1.0), rho
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's correlation over the places where both are numbers, ties sharing the mean of their ranks.
+
+    NaN where there are fewer than two such places, or one of the two is constant over them.
+    """
+    both = ~(np.isnan(first) | np.isnan(second))
+    if both.sum() < 2:
+        return float("nan")
+    a, b = rankdata(first[both]), rankdata(second[both])
+    a, b = a - a.mean(), b - b.mean()
+    spread = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / spread) if spread > 0 else float("nan")
+
+
+def masked_mean(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the (weighted) mean over the first axis of what is no NaN, [N]; NaN where there is nothing.
+
+    Args:
+        values: [K, N].
+        weights: [K], above 0 where a row is to count; all 1 by default.
+    """
+    share = np.ones(len(values)) if weights is None else weights
+    counted = np.where(np.isnan(values), 0.0, share[:, None])
+    total = counted.sum(axis=0)
+    mean = (counted * np.nan_to_num(values)).sum(axis=0) / np.where(total > 0, total, 1.0)
+    return np.where(total > 0, mean, np.nan)
+
+
+def _zscore(scores: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(masked_mean(standardised(scores)), nan=0.0)
+
+
+def _rrf(scores: np.ndarray) -> np.ndarray:
+    # Ranked as float32, as measures rank a run.
+    ranks = rankdata(-scores.astype(np.float32), axis=1, nan_policy="omit")
+    return masked_mean(1.0 / (RRF_K + ranks))
+
+
+def _agreement(scores: np.ndarray) -> np.ndarray:
+    weights, _ = agreement_weights(scores)
+    return np.nan_to_num(masked_mean(standardised(scores), weights), nan=0.0)
+
+
+COMBINATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": masked_mean,
+    "zscore": _zscore,
+    "rrf": _rrf,
+    "agreement": _agreement,
+}
