@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -13,6 +14,10 @@ from cedistill.errors import InputError
 
 Need = Literal["labels", "teacher-scores", "teacher-ranking"]
 Kind = Literal["pairs", "positive-and-negatives", "ranking"]
+
+VALUE_LOSSES = ("mse",)
+"""Losses that compare a document's score with its target, neither order nor differences: with ``lists.normalise`` they
+see the student's scores normalised too."""
 
 
 class Negatives(Strict):
@@ -28,7 +33,12 @@ class Negatives(Strict):
     over: Literal["uniform", "log-ranks"] = Field(
         default="uniform", description="the ranks they are drawn uniformly over"
     )
-    margin: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="in units of the teacher's score")
+    margin: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="in units of the teacher's score, as lists.normalise has it",
+    )
 
     @model_validator(mode="after")
     def _range(self) -> Negatives:
@@ -44,6 +54,9 @@ class Lists(Strict):
 
     ``order``, ``shuffle_seed`` and ``positives`` are those of the training source where nothing is said, and with own
     data ``shuffled``, the seed of the run and ``judged``.
+
+    Several teachers may each cover a part of the candidates. A document's target is the mean over those that scored
+    it; one that none scored is in no list, for nothing is imputed. Teachers of different scales need ``normalise``.
     """
 
     kind: Kind
@@ -55,6 +68,12 @@ class Lists(Strict):
     shuffle_seed: int | None = Field(None, ge=0, description="of the order, in place of the run's seed")
     positives: Literal["judged", "retrieved"] | None = Field(
         None, description="all judged relevant documents, or those of them that are among the candidates"
+    )
+    normalise: Literal["none", "zscore", "minmax", "rank"] = Field(
+        "none", description="of each teacher's scores, over the candidates of a query that it scored"
+    )
+    teachers: Literal["mean", "each"] = Field(
+        "mean", description="whether the loss sees the mean of the teachers, or the scores of each beside it"
     )
     negatives: Negatives = Negatives()
 
@@ -75,6 +94,17 @@ class Lists(Strict):
             raise ValueError(
                 "negatives: expected 'labels' in needs, which tell negatives from positives, found none; add it "
                 "or drop the table"
+            )
+        for key in ("normalise", "teachers"):
+            default = Lists.model_fields[key].default
+            if getattr(self, key) != default and not self.teacher:
+                raise ValueError(
+                    f"{key}: expected {default!r} for lists without a teacher in needs, found {getattr(self, key)!r}; "
+                    "drop it, or add 'teacher-scores' to needs"
+                )
+        if self.teachers == "each" and self.kind == "pairs":
+            raise ValueError(
+                "teachers: expected 'mean' for lists of kind 'pairs', found 'each'; set it or kind = 'ranking'"
             )
         return self
 
@@ -127,12 +157,28 @@ class Objective(Strict):
     def _pairs_are_pairs(self) -> Objective:
         for name in ("base", "mini", "micro"):
             group = getattr(self.training, name)
-            counted = group is not None and group.pairs is not None and self.training.queries is None
-            if counted and self.lists.kind != "pairs":
+            if group is not None and group.pairs is not None and self.lists.kind != "pairs":
                 raise ValueError(
                     f"training.{name}.pairs: expected 'queries' for lists of kind {self.lists.kind!r}, "
                     "found 'pairs'; rename it"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_takes_normalised_targets(self) -> Objective:
+        how = self.lists.normalise
+        if self.loss == "bce" and how == "zscore":
+            raise ValueError("lists.normalise: expected 'minmax' or 'rank' for bce, found 'zscore'; bce needs [0, 1]")
+        if self.loss in VALUE_LOSSES and how == "rank":
+            raise ValueError(
+                f"lists.normalise: expected 'zscore' or 'minmax' for {self.loss}, found 'rank'; the loss that compares "
+                "ranks is adr-mse"
+            )
+        if self.loss in VALUE_LOSSES and how != "none" and self.lists.size < 3:
+            raise ValueError(
+                f"lists.size: expected 3 or more for {self.loss} with lists.normalise, found {self.lists.size}: of two "
+                "normalised scores nothing is left but their order; take margin-mse for pairs"
+            )
         return self
 
 
@@ -155,9 +201,15 @@ def load_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective
     from cedistill.losses import get_loss
 
     try:
-        get_loss(objective.loss, **objective.parameters)
+        loss = get_loss(objective.loss, **objective.parameters)
     except ValueError as error:
         raise InputError(f"{find_shipped('objectives', name_or_path)}: {error}") from None
+    if objective.lists.teachers == "each" and not takes_each_teacher(loss):
+        raise InputError(
+            f"{find_shipped('objectives', name_or_path)}: lists.teachers: expected 'mean' for a loss that takes one "
+            f"target a document, found 'each' for {objective.loss!r}; set it, or give a loss with the arguments "
+            "teachers and teacher_mask"
+        )
     return objective
 
 
@@ -186,6 +238,11 @@ def schedule(objective: Objective, group: str) -> Schedule:
             f"add it, or give --set training.learning_rate=… and --set training.queries=…"
         )
     return Schedule(training.steps, min(training.warmup_steps, training.steps), rate, lists)
+
+
+def takes_each_teacher(loss: Callable[..., Any]) -> bool:
+    """Return whether a loss has the arguments ``teachers`` [B, K, N] and ``teacher_mask`` [B, K, N] bool."""
+    return {"teachers", "teacher_mask"} <= inspect.signature(loss).parameters.keys()
 
 
 def _with_scaled_warmup(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cedistill.data.draws import Candidates, draw, negatives_of
 from cedistill.data.order import Order
 from cedistill.data.pair_table import PairTable
 from cedistill.data.pools import Pools
+from cedistill.data.teacher_scores import masked_mean, normalised
 from cedistill.errors import InputError, shown
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,16 @@ _KEPT_FROM = 10_000  # pools, from which on the entries are kept in the cache: t
 
 
 class TrainingList(NamedTuple):
-    """A query with N documents, their texts and targets: ``targets`` [N] float32 (labels, or a teacher's scores)."""
+    """A query with N documents, their texts and targets: ``targets`` [N] float32 (labels, or teachers' mean scores).
+
+    ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none; None where the objective does
+    not ask for each (``lists.teachers``).
+    """
 
     query: str
     documents: list[str]
     targets: np.ndarray
+    teachers: np.ndarray | None = None
 
 
 class TrainingLists:
@@ -50,6 +56,11 @@ class TrainingLists:
         self.pools, self.lists, self.seed, self.count = pools, lists, seed, count
         self.fixed = isinstance(pools.table, PairTable)
         self.entries = np.empty((0, 2), np.int64) if self.fixed else _entries(pools, lists)
+        if self.fixed and lists.normalise != "none":
+            raise InputError(
+                f"lists.normalise: expected 'none' with a file of pairs, found {lists.normalise!r}: of two scores nothing "
+                "would be left but their order; give candidates with a teacher's run"
+            )
         entries = pools.table.num_rows if self.fixed else len(self.entries)
         if not entries:
             raise InputError(_nothing_usable(lists, pools.table.num_rows))
@@ -71,12 +82,16 @@ class TrainingLists:
         pool = self.pools.table[int(row)]
         candidates = _candidates(pool, self.lists, self.pools.first_rank)
         chosen = draw(candidates, int(positive), self.lists, np.random.default_rng([self.seed, _DRAW, index]))
-        return self._texts(pool["query_id"], [pool["document_ids"][one] for one in chosen], candidates.targets[chosen])
+        ids = [pool["document_ids"][one] for one in chosen]
+        teachers = candidates.teachers[:, chosen] if self.lists.teachers == "each" else None
+        return self._texts(pool["query_id"], ids, candidates.targets[chosen], teachers)
 
-    def _texts(self, query_id: str, document_ids: Sequence[str], targets: np.ndarray) -> TrainingList:
+    def _texts(
+        self, query_id: str, document_ids: Sequence[str], targets: np.ndarray, teachers: np.ndarray | None = None
+    ) -> TrainingList:
         try:
             documents = [self.pools.documents[one] for one in document_ids]
-            return TrainingList(self.pools.queries[query_id], documents, targets)
+            return TrainingList(self.pools.queries[query_id], documents, targets, teachers)
         except KeyError as error:
             raise InputError(
                 f"expected a text for each id of the training data, found none for {shown(str(error.args[0]))} "
@@ -88,21 +103,22 @@ def _candidates(pool: dict[str, Any], lists: Lists, first_rank: int) -> Candidat
     count = len(pool["document_ids"])
     grades = np.array(pool["labels"], np.float32) if pool["labels"] else np.full(count, np.nan, np.float32)
     scores = np.array(pool["scores"], np.float32).reshape(-1, count)
-    teacher = scores.mean(0) if len(scores) else np.full(count, np.nan, np.float32)
+    teachers = normalised(scores, lists.normalise).astype(np.float32) if lists.normalise != "none" else scores
+    teacher = teachers[0] if len(teachers) == 1 else masked_mean(teachers).astype(np.float32)
     if lists.teacher:
         targets = teacher
     elif lists.kind == "ranking":
         targets = np.maximum(np.nan_to_num(grades), 0)
     else:
         targets = (grades >= lists.relevant_grade).astype(np.float32)
-    return Candidates(targets, grades, teacher, first_rank)
+    return Candidates(targets, grades, teachers, teacher, first_rank)
 
 
 def _entries(pools: Pools, lists: Lists) -> np.ndarray:
     """Return the entries [E, 2]: the row of a pool, and the place of its relevant document or -1."""
     if pools.table.num_rows < _KEPT_FROM:
         return _scanned(pools, lists)
-    parts = f"entries 1 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
+    parts = f"entries 2 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
     path = cache_folder() / "tables" / f"entries-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.npy"
 
     def write(target: Path) -> None:
@@ -127,12 +143,18 @@ def _scanned(pools: Pools, lists: Lists) -> np.ndarray:
 def _of_pool(row: int, pool: Candidates, lists: Lists) -> list[tuple[int, int]]:
     usable = ~np.isnan(pool.targets)
     if "labels" not in lists.needs:
-        signal = usable.any() and pool.targets[usable].min() < pool.targets[usable].max()
-        return [(row, -1)] if signal else []
+        # Opposite teachers have a constant mean, but each of them says something.
+        voices = pool.teachers if lists.teachers == "each" else pool.targets[None]
+        return [(row, -1)] if any(_has_spread(voice) for voice in voices) else []
     relevant = np.flatnonzero(usable & (pool.grades >= lists.relevant_grade))
     if lists.kind == "ranking":
         return [(row, -1)] if len(relevant) and len(negatives_of(pool, relevant, lists)) else []
     return [(row, int(place)) for place in relevant if len(negatives_of(pool, np.array([place]), lists))]
+
+
+def _has_spread(scores: np.ndarray) -> bool:
+    there = scores[~np.isnan(scores)]
+    return bool(len(there)) and bool(there.min() < there.max())
 
 
 def _nothing_usable(lists: Lists, count: int) -> str:

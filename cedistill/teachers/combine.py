@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from cedistill.data.runs import Run
+from cedistill.data.teacher_scores import masked_mean, normalised
 from cedistill.errors import InputError, unknown
 
 RRF_K = 60
@@ -62,22 +63,6 @@ def aligned(members: Sequence[Mapping[str, float]]) -> tuple[list[str], np.ndarr
     return ids, np.array(rows, np.float64).reshape(len(members), len(ids))
 
 
-def standardised(scores: np.ndarray) -> np.ndarray:
-    """Return each member's z-scores over the documents it scored, [K, N]: NaN where it gave none or has no spread.
-
-    Args:
-        scores: [K, N], NaN where a member gave none.
-    """
-    z = np.full_like(scores, np.nan)
-    for row, member in zip(z, scores, strict=True):
-        there = ~np.isnan(member)
-        # Equal scores have a rounded mean and with it a tiny std: their spread is told by comparison.
-        if there.any() and member[there].min() < member[there].max():
-            values = member[there]
-            row[there] = (values - values.mean()) / values.std()
-    return z
-
-
 def agreement_weights(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weigh the members of one query by how far each agrees with the others.
 
@@ -91,7 +76,7 @@ def agreement_weights(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         w [K], which sums to 1, with 0 for members without spread (all 0 where none has any); and ρ [K].
     """
-    z = standardised(scores)
+    z = normalised(scores, "zscore")
     voices = ~np.isnan(z).all(axis=1)
     rho = np.array([spearman(z[k], masked_mean(np.delete(z, k, axis=0))) for k in range(len(z))])
     rho = np.nan_to_num(rho, nan=0.0)
@@ -113,22 +98,8 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     return float(a @ b / spread) if spread > 0 else float("nan")
 
 
-def masked_mean(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the (weighted) mean over the first axis of what is no NaN, [N]; NaN where there is nothing.
-
-    Args:
-        values: [K, N].
-        weights: [K], above 0 where a row is to count; all 1 by default.
-    """
-    share = np.ones(len(values)) if weights is None else weights
-    counted = np.where(np.isnan(values), 0.0, share[:, None])
-    total = counted.sum(axis=0)
-    mean = (counted * np.nan_to_num(values)).sum(axis=0) / np.where(total > 0, total, 1.0)
-    return np.where(total > 0, mean, np.nan)
-
-
 def _zscore(scores: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(masked_mean(standardised(scores)), nan=0.0)
+    return np.nan_to_num(masked_mean(normalised(scores, "zscore")), nan=0.0)
 
 
 def _rrf(scores: np.ndarray) -> np.ndarray:
@@ -139,7 +110,7 @@ def _rrf(scores: np.ndarray) -> np.ndarray:
 
 def _agreement(scores: np.ndarray) -> np.ndarray:
     weights, _ = agreement_weights(scores)
-    return np.nan_to_num(masked_mean(standardised(scores), weights), nan=0.0)
+    return np.nan_to_num(masked_mean(normalised(scores, "zscore"), weights), nan=0.0)
 
 
 COMBINATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

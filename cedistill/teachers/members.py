@@ -52,8 +52,8 @@ def member_run(
 
     ``cross-encoder:M`` gives raw logits, of a model of ours or any sequence classifier with one logit. ``bi-encoder:M``
     gives the model's own similarity of query and document. ``bm25`` gives scores by the statistics of the whole data
-    set, 0 where query and document share no word. ``run:FILE`` gives that run's scores of the candidates; those it lacks
-    stay without a score, and a warning says how many.
+    set, 0 where query and document share no word. ``run:FILE`` gives that run's scores of the candidates;
+    those it lacks stay without a score, and a warning says how many.
 
     Args:
         reference: see :func:`parse_teacher`; all kinds but ``llm``.

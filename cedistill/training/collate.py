@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -16,11 +16,17 @@ from cedistill.model.forward import Batch, make_batch
 
 
 class ListBatch(TypedDict):
-    """B lists of at most N documents: the pairs of all lists in a row; targets and mask [B, N] (True = a document)."""
+    """B lists of at most N documents: the pairs of all lists in a row; targets and mask [B, N] (True = a document).
+
+    Where lists carry each teacher's scores: ``teachers`` [B, K, N] float32 and ``teacher_mask`` [B, K, N] bool, True
+    where teacher k scored a real document; scores are 0 elsewhere. K is the most teachers of a list.
+    """
 
     pairs: Batch
     targets: Tensor
     mask: Tensor
+    teachers: NotRequired[Tensor]
+    teacher_mask: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,4 +45,27 @@ class Collator:
         mask = np.arange(counts.max()) < counts[:, None]
         targets = np.zeros(mask.shape, np.float32)
         targets[mask] = np.concatenate([one.targets for one in lists])
-        return ListBatch(pairs=batch, targets=torch.from_numpy(targets), mask=torch.from_numpy(mask))
+        whole = ListBatch(pairs=batch, targets=torch.from_numpy(targets), mask=torch.from_numpy(mask))
+        scores = [one.teachers for one in lists if one.teachers is not None]
+        if len(scores) == len(lists):
+            teachers, teacher_mask = stacked(scores, mask.shape[1])
+            whole["teachers"], whole["teacher_mask"] = torch.from_numpy(teachers), torch.from_numpy(teacher_mask)
+        return whole
+
+
+def stacked(scores: Sequence[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the teachers' scores of B lists as one array, and where there is one.
+
+    Args:
+        scores: of each list [K, N], NaN where a teacher gave none; K and N may differ.
+        width: N of the result.
+
+    Returns:
+        float32 [B, K, N] and bool [B, K, N], False and 0 where there is no score.
+    """
+    shape = (len(scores), max(len(one) for one in scores), width)
+    teachers = np.full(shape, np.nan, np.float32)
+    for row, one in zip(teachers, scores, strict=True):
+        row[: one.shape[0], : one.shape[1]] = one
+    there = ~np.isnan(teachers)
+    return np.where(there, teachers, np.float32(0)), there

@@ -14,11 +14,11 @@ from transformers.utils.logging import disable_progress_bar
 
 from cedistill.config.objective import Objective, Schedule
 from cedistill.data.lists import TrainingLists
-from cedistill.losses import get_loss
 from cedistill.model.encode import make_encoder, max_positions
 from cedistill.model.forward import chunk_limits
 from cedistill.model.precision import choose_precision
 from cedistill.training.collate import Collator
+from cedistill.training.loss import objective_loss
 from cedistill.training.record import Progress, Record
 from cedistill.training.trainer import ListTrainer
 from cedistill.training.validation import MEASURE, Validation
@@ -50,7 +50,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     )
     validate = job.validation
     trainer = ListTrainer(
-        loss=get_loss(job.objective.loss, **job.objective.parameters),
+        loss=objective_loss(job.objective),
         precision=precision,
         validation=(lambda: validate(job.model, encoder, precision)) if validate else None,
         model=job.model,

@@ -39,7 +39,8 @@ class ListTrainer(Trainer):
             flat = logits(model, inputs["pairs"])
         scores = flat.new_zeros(mask.shape).masked_scatter(mask, flat)
         self.pairs_seen += len(flat)
-        loss = self.loss(scores, inputs["targets"], mask)
+        each = {name: inputs[name] for name in ("teachers", "teacher_mask") if name in inputs}
+        loss = self.loss(scores, inputs["targets"], mask, **each)
         return (loss, scores) if return_outputs else loss
 
     def evaluate(self, *args: Any, **keywords: Any) -> dict[str, float]:
