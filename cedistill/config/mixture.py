@@ -18,16 +18,16 @@ class Start(Strict):
     then on, join the teachers. Without peers the student learns from labels alone.
     """
 
-    steps: int = Field(0, ge=0, description="optimisation steps of it; none leaves it out")
-    peers: tuple[str, ...] = Field((), description="backbones by name, of any kind but the student's own weights")
+    steps: int = Field(default=0, ge=0, description="optimisation steps of it; none leaves it out")
+    peers: tuple[str, ...] = Field(default=(), description="backbones by name, of any kind but the student's own weights")
     temperature: PositiveFloat = 4.0
 
 
 class Specialise(Strict):
     """The second stage: a score calibrator for each teacher learns from the frozen student and from labels."""
 
-    steps: int = Field(0, ge=0, description="optimisation steps of it; none leaves the teachers as they are")
-    label_weight: float = Field(1.0, ge=0, description="γ, of −log p̃ at the relevant documents")
+    steps: int = Field(default=0, ge=0, description="optimisation steps of it; none leaves the teachers as they are")
+    label_weight: float = Field(default=1.0, ge=0, description="γ, of −log p̃ at the relevant documents")
     learning_rate: PositiveFloat = 1e-2
 
 
@@ -41,13 +41,13 @@ class Mixture(Strict):
 
     routing: Routing = "supervised"
     temperature: PositiveFloat = 1.0
-    label_weight: float = Field(1.0, ge=0)
-    kl_weight: float = Field(1.0, ge=0)
-    anneal: bool = Field(True, description="kl_weight halved at 30, 60, 90 % of the steps, balance × 0.9 every 10 %")
-    top_k: PositiveInt | None = Field(None, description="teachers of a query that the gate lets through; none is all")
-    tau: PositiveFloat = Field(0.3, description="of the target softmax(−label loss / τ) of a supervised gate")
-    balance_weight: float = Field(0.1, ge=0, description="of the load balance, KL(mean of c ‖ prior)")
-    prior: tuple[PositiveFloat, ...] | None = Field(None, description="share of each teacher, in the order given")
+    label_weight: float = Field(default=1.0, ge=0)
+    kl_weight: float = Field(default=1.0, ge=0)
+    anneal: bool = Field(default=True, description="kl_weight halved at 30, 60, 90 % of the steps, balance × 0.9 every 10 %")
+    top_k: PositiveInt | None = Field(default=None, description="teachers of a query that the gate lets through; none is all")
+    tau: PositiveFloat = Field(default=0.3, description="of the target softmax(−label loss / τ) of a supervised gate")
+    balance_weight: float = Field(default=0.1, ge=0, description="of the load balance, KL(mean of c ‖ prior)")
+    prior: tuple[PositiveFloat, ...] | None = Field(default=None, description="share of each teacher, in the order given")
     gate_hidden: PositiveInt = 32
     gate_learning_rate: PositiveFloat = 1e-2
     start: Start = Start()

@@ -33,14 +33,15 @@ _KEPT_FROM = 10_000  # pools, from which on the entries are kept in the cache: t
 class TrainingList(NamedTuple):
     """A query with N documents, their texts and targets: ``targets`` [N] float32 (labels, or teachers' mean scores).
 
-    ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none; None where the objective does
-    not ask for each (``lists.teachers``).
+    ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none, and ``labels`` [N] the grades,
+    at least 0, NaN where nobody judged; None where the objective does not ask for each (``lists.teachers``).
     """
 
     query: str
     documents: list[str]
     targets: np.ndarray
     teachers: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 class TrainingLists:
@@ -83,15 +84,16 @@ class TrainingLists:
         candidates = _candidates(pool, self.lists, self.pools.first_rank)
         chosen = draw(candidates, int(positive), self.lists, np.random.default_rng([self.seed, _DRAW, index]))
         ids = [pool["document_ids"][one] for one in chosen]
-        teachers = candidates.teachers[:, chosen] if self.lists.teachers == "each" else None
-        return self._texts(pool["query_id"], ids, candidates.targets[chosen], teachers)
+        drawn = self._texts(pool["query_id"], ids, candidates.targets[chosen])
+        if self.lists.teachers != "each":
+            return drawn
+        labels = np.maximum(candidates.grades[chosen], 0)
+        return drawn._replace(teachers=candidates.teachers[:, chosen], labels=labels)
 
-    def _texts(
-        self, query_id: str, document_ids: Sequence[str], targets: np.ndarray, teachers: np.ndarray | None = None
-    ) -> TrainingList:
+    def _texts(self, query_id: str, document_ids: Sequence[str], targets: np.ndarray) -> TrainingList:
         try:
             documents = [self.pools.documents[one] for one in document_ids]
-            return TrainingList(self.pools.queries[query_id], documents, targets, teachers)
+            return TrainingList(self.pools.queries[query_id], documents, targets)
         except KeyError as error:
             raise InputError(
                 f"expected a text for each id of the training data, found none for {shown(str(error.args[0]))} "

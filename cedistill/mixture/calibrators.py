@@ -61,7 +61,7 @@ class Calibrators(nn.Module):
 def specialisation_loss(
     student: Tensor, calibrated: Tensor, labels: Tensor, heard: Tensor, temperature: float, label_weight: float
 ) -> Tensor:
-    """What calibrators learn from: the student's distribution, and the labels, so that they do not erase what it lacks.
+    """Return what calibrators learn from: the student's distribution, and labels, lest they erase what it lacks.
 
     ``mean over lists and teachers of T² KL(p_S ‖ p̃_k) + label_weight · mean of −log p̃_k at the relevant documents``
 

@@ -20,12 +20,13 @@ from cedistill.model.precision import choose_precision
 from cedistill.training.collate import Collator
 from cedistill.training.loss import objective_loss
 from cedistill.training.record import Progress, Record
+from cedistill.training.trained_loss import TrainedLoss
 from cedistill.training.trainer import ListTrainer
 from cedistill.training.validation import MEASURE, Validation
 
 
 class Fit(NamedTuple):
-    """What is trained, and how."""
+    """What is trained, and how; ``loss`` stands in place of the objective's where it has parameters of its own."""
 
     model: Any
     tokenizer: Any
@@ -34,6 +35,7 @@ class Fit(NamedTuple):
     seed: int
     validation: Validation | None
     workers: int
+    loss: TrainedLoss | None = None
 
 
 def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: Progress | None) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     )
     validate = job.validation
     trainer = ListTrainer(
-        loss=objective_loss(job.objective),
+        loss=job.loss if job.loss is not None else objective_loss(job.objective),
         precision=precision,
         validation=(lambda: validate(job.model, encoder, precision)) if validate else None,
         model=job.model,

@@ -82,6 +82,8 @@ def train(
     from cedistill.model.backbones import group_of, load_backbone
     from cedistill.training.fit import Fit, fit
     from cedistill.training.provenance import check_same_run, describe_run, write_model_folder
+    from cedistill.training.stages import Job, prepare
+    from cedistill.training.trained_loss import save_loss
     from cedistill.training.validation import make_validation, validation_sets
 
     labels = "labels" in loaded.lists.needs
@@ -96,14 +98,21 @@ def train(
     checkpoints = output / "checkpoints"
     check_same_run(checkpoints, run)
     started = time.monotonic()
+    own_loss = None
+    if loaded.mixture is not None:
+        stages = Job(loaded, data, pools, plan, seed, model, tokenizer)
+        pools, own_loss = prepare(stages, checkpoints / "stages", report)
+        lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
     figures = fit(
-        Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers)),
+        Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers), own_loss),
         lists,
         checkpoints,
         Path(log) if log else output / "log.jsonl",
         progress,
     )
     figures["seconds"] = round(time.monotonic() - started, 1)
+    if own_loss is not None:
+        save_loss(own_loss, (Path(log) if log else output / "log.jsonl").parent, "mixture.safetensors")
     content = write_model_folder(output, model, tokenizer, run, figures, command)
     shutil.rmtree(checkpoints)
     return content

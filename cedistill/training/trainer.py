@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from transformers import Trainer
 
 from cedistill.model.forward import logits
 from cedistill.model.precision import autocast
+from cedistill.training.trained_loss import TrainedLoss, load_loss, optimise_too, save_loss
 
 Loss = Callable[..., Tensor]
 
@@ -40,8 +42,40 @@ class ListTrainer(Trainer):
         scores = flat.new_zeros(mask.shape).masked_scatter(mask, flat)
         self.pairs_seen += len(flat)
         each = {name: inputs[name] for name in ("teachers", "teacher_mask") if name in inputs}
+        if isinstance(self.loss, TrainedLoss):
+            each |= {"labels": inputs["labels"], "step": self.state.global_step, "steps": self.state.max_steps}
         loss = self.loss(scores, inputs["targets"], mask, **each)
         return (loss, scores) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimiser, of the loss's own parameters too."""
+        made = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if made and isinstance(self.loss, TrainedLoss):
+            self.loss.to(self.args.device)
+            optimise_too(optimizer, self.loss)
+        return optimizer
+
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Log, with what the loss says of itself."""
+        if "loss" in logs and isinstance(self.loss, TrainedLoss):
+            logs = logs | self.loss.figures()
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if output_dir and isinstance(self.loss, TrainedLoss):
+            save_loss(self.loss, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if isinstance(self.loss, TrainedLoss):
+            load_loss(self.loss, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if isinstance(self.loss, TrainedLoss) and self.state.best_model_checkpoint:
+            load_loss(self.loss, Path(self.state.best_model_checkpoint))
 
     def evaluate(self, *args: Any, **keywords: Any) -> dict[str, float]:
         """Validate the model as it stands."""

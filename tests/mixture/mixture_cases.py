@@ -24,7 +24,7 @@ class Batch(NamedTuple):
         )
 
     def rescaled(self) -> "Batch":
-        """The same with every teacher's scores of every list shifted and scaled by factors of 2, which rounds nothing."""
+        """The same with all teachers' scores shifted, and scaled by factors of 2, which rounds nothing."""
         scale = torch.tensor([[0.25, 2.0, 8.0], [4.0, 0.5, 2.0], [16.0, 1.0, 0.125]], dtype=torch.float64)
         shift = torch.tensor([[5.0, -64.0, 0.5], [0.0, 3.0, -8.0], [1.0, 128.0, 4.0]], dtype=torch.float64)
         return self._replace(teachers=self.teachers * scale.unsqueeze(-1) + shift.unsqueeze(-1))
