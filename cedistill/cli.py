@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cedistill.commands import data, evaluation, listing, scoring, study, training
+from cedistill.commands import data, evaluation, listing, scoring, study, teacher_quality, training
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -26,6 +26,7 @@ for _command in (
     evaluation.metrics,
     evaluation.evaluate,
     scoring.retrieve,
+    teacher_quality.teachers,
     study.run,
     study.report,
 ):

@@ -107,3 +107,14 @@ def test_unlabelled_objective_needs_are_told_before_reading(tiny, tmp_path):
     arguments = ["--backbone", "minilm-l6", "--dataset", tiny, "--candidates", tiny / "candidates.trec"]
     done = _run("train", "--objective", "margin-mse", *arguments, "--output", tmp_path / "o", status=2)
     assert "needs teacher-scores" in done.stderr and "--teacher RUN" in done.stderr and not (tmp_path / "o").exists()
+
+
+def test_teachers_are_compared(tiny):
+    shown = _run("teachers", tiny / "teacher.trec", tiny / "candidates.trec", "--dataset", tiny, "--json")
+    report = json.loads(shown.stdout)
+    assert set(report["teachers"]) == {"teacher", "candidates"} and len(report["pairs"]) == 1
+    assert report["pairs"][0]["spearman"] == 1.0  # both prefer lower numbers
+    shown = _run("teachers", tiny / "teacher.trec", "--candidates", tiny / "candidates.trec")
+    assert "75.0%" in shown.stdout  # of q<i> it lacks the last i of ten
+    both = _run("teachers", tiny / "teacher.trec", "--dataset", tiny, "--qrels", tiny / "qrels" / "test.tsv", status=2)
+    assert "expected one of --dataset and --qrels, found both" in both.stderr

@@ -19,7 +19,9 @@ class Start(Strict):
     """
 
     steps: int = Field(default=0, ge=0, description="optimisation steps of it; none leaves it out")
-    peers: tuple[str, ...] = Field(default=(), description="backbones by name, of any kind but the student's own weights")
+    peers: tuple[str, ...] = Field(
+        default=(), description="backbones by name, of any kind but the student's own weights"
+    )
     temperature: PositiveFloat = 4.0
 
 
@@ -41,13 +43,22 @@ class Mixture(Strict):
 
     routing: Routing = "supervised"
     temperature: PositiveFloat = 1.0
+    standardise: bool = Field(
+        default=True, description="whether the student learns from z-scores or scores as they are"
+    )
     label_weight: float = Field(default=1.0, ge=0)
     kl_weight: float = Field(default=1.0, ge=0)
-    anneal: bool = Field(default=True, description="kl_weight halved at 30, 60, 90 % of the steps, balance × 0.9 every 10 %")
-    top_k: PositiveInt | None = Field(default=None, description="teachers of a query that the gate lets through; none is all")
+    anneal: bool = Field(
+        default=True, description="kl_weight halved at 30, 60, 90 % of the steps, balance × 0.9 every 10 %"
+    )
+    top_k: PositiveInt | None = Field(
+        default=None, description="teachers of a query that the gate lets through; none is all"
+    )
     tau: PositiveFloat = Field(default=0.3, description="of the target softmax(−label loss / τ) of a supervised gate")
     balance_weight: float = Field(default=0.1, ge=0, description="of the load balance, KL(mean of c ‖ prior)")
-    prior: tuple[PositiveFloat, ...] | None = Field(default=None, description="share of each teacher, in the order given")
+    prior: tuple[PositiveFloat, ...] | None = Field(
+        default=None, description="share of each teacher, in the order given"
+    )
     gate_hidden: PositiveInt = 32
     gate_learning_rate: PositiveFloat = 1e-2
     start: Start = Start()
@@ -69,7 +80,12 @@ class Mixture(Strict):
         )
 
     @model_validator(mode="after")
-    def _prior_sums_to_one(self) -> Mixture:
+    def _consistent(self) -> Mixture:
+        if not self.standardise and (self.specialise.steps or self.routing in ("zscore", "rrf")):
+            raise ValueError(
+                "standardise: expected true with calibrators or a routing that makes one teacher of all, which take "
+                "z-scores, found false; drop it"
+            )
         if self.prior is not None and abs(sum(self.prior) - 1) > 1e-6:
             raise ValueError(f"prior: expected shares that sum to 1, found a sum of {sum(self.prior):g}; scale them")
         return self

@@ -13,16 +13,16 @@ class Candidates(NamedTuple):
     """The N documents of a pool, as a list is drawn from them.
 
     ``targets`` [N] is what the loss will see, NaN where a document cannot be used. ``grades`` [N] are labels, NaN where
-    nobody judged. ``teachers`` [K, N] are the teachers' scores, normalised as the objective asks, NaN where a teacher
-    gave none, and ``teacher`` [N] is their mean over those who gave one, NaN where none did. ``first_rank`` is the rank
-    of place 0: 1, or 0 where the pool starts with a document that was put before its candidates.
+    nobody judged. ``teacher`` [N] is the mean of the teachers' scores over those that gave one, NaN where none did.
+    ``first_rank`` is the rank of place 0: 1, or 0 where the pool starts with a document that was put before its
+    candidates. ``teachers`` [K, N] are the scores that ``teacher`` is the mean of, NaN where a teacher gave none.
     """
 
     targets: np.ndarray
     grades: np.ndarray
-    teachers: np.ndarray
     teacher: np.ndarray
     first_rank: int = 1
+    teachers: np.ndarray = np.empty((0, 0), np.float32)
 
 
 def draw(pool: Candidates, positive: int, lists: Lists, random: np.random.Generator) -> np.ndarray:

@@ -34,7 +34,8 @@ class TrainingList(NamedTuple):
     """A query with N documents, their texts and targets: ``targets`` [N] float32 (labels, or teachers' mean scores).
 
     ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none, and ``labels`` [N] the grades,
-    at least 0, NaN where nobody judged; None where the objective does not ask for each (``lists.teachers``).
+    at least 0, NaN where nobody judged; None where the objective does not ask for each (``lists.teachers``). ``weight``
+    is how much the teachers are to count in this list.
     """
 
     query: str
@@ -42,6 +43,7 @@ class TrainingList(NamedTuple):
     targets: np.ndarray
     teachers: np.ndarray | None = None
     labels: np.ndarray | None = None
+    weight: float = 1.0
 
 
 class TrainingLists:
@@ -59,8 +61,8 @@ class TrainingLists:
         self.entries = np.empty((0, 2), np.int64) if self.fixed else _entries(pools, lists)
         if self.fixed and lists.normalise != "none":
             raise InputError(
-                f"lists.normalise: expected 'none' with a file of pairs, found {lists.normalise!r}: of two scores nothing "
-                "would be left but their order; give candidates with a teacher's run"
+                f"lists.normalise: expected 'none' with a file of pairs, found {lists.normalise!r}: of two scores "
+                "nothing would be left but their order; give candidates with a teacher's run"
             )
         entries = pools.table.num_rows if self.fixed else len(self.entries)
         if not entries:
@@ -88,7 +90,8 @@ class TrainingLists:
         if self.lists.teachers != "each":
             return drawn
         labels = np.maximum(candidates.grades[chosen], 0)
-        return drawn._replace(teachers=candidates.teachers[:, chosen], labels=labels)
+        weight = float(pool.get("weight", 1.0))
+        return drawn._replace(teachers=candidates.teachers[:, chosen], labels=labels, weight=weight)
 
     def _texts(self, query_id: str, document_ids: Sequence[str], targets: np.ndarray) -> TrainingList:
         try:
@@ -107,20 +110,22 @@ def _candidates(pool: dict[str, Any], lists: Lists, first_rank: int) -> Candidat
     scores = np.array(pool["scores"], np.float32).reshape(-1, count)
     teachers = normalised(scores, lists.normalise).astype(np.float32) if lists.normalise != "none" else scores
     teacher = teachers[0] if len(teachers) == 1 else masked_mean(teachers).astype(np.float32)
-    if lists.teacher:
+    if lists.teachers == "each" and "labels" in lists.needs:
+        targets = np.where(np.isnan(teacher), np.maximum(grades, 0), teacher)  # of use if a label or a teacher has it
+    elif lists.teacher:
         targets = teacher
     elif lists.kind == "ranking":
         targets = np.maximum(np.nan_to_num(grades), 0)
     else:
         targets = (grades >= lists.relevant_grade).astype(np.float32)
-    return Candidates(targets, grades, teachers, teacher, first_rank)
+    return Candidates(targets, grades, teacher, first_rank, teachers)
 
 
 def _entries(pools: Pools, lists: Lists) -> np.ndarray:
     """Return the entries [E, 2]: the row of a pool, and the place of its relevant document or -1."""
     if pools.table.num_rows < _KEPT_FROM:
         return _scanned(pools, lists)
-    parts = f"entries 2 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
+    parts = f"entries 3 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
     path = cache_folder() / "tables" / f"entries-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.npy"
 
     def write(target: Path) -> None:
@@ -150,7 +155,9 @@ def _of_pool(row: int, pool: Candidates, lists: Lists) -> list[tuple[int, int]]:
         return [(row, -1)] if any(_has_spread(voice) for voice in voices) else []
     relevant = np.flatnonzero(usable & (pool.grades >= lists.relevant_grade))
     if lists.kind == "ranking":
-        return [(row, -1)] if len(relevant) and len(negatives_of(pool, relevant, lists)) else []
+        labelled = len(relevant) and len(negatives_of(pool, relevant, lists))
+        taught = lists.teachers == "each" and any(_has_spread(voice) for voice in pool.teachers)
+        return [(row, -1)] if labelled or taught else []
     return [(row, int(place)) for place in relevant if len(negatives_of(pool, np.array([place]), lists))]
 
 

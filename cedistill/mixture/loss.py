@@ -29,13 +29,15 @@ from cedistill.mixture.weights import get_weighting, heard_scores
 class Signals(NamedTuple):
     """What B lists are learned from: K teachers' raw scores and where they judged, [B, K, N]; labels [B, N].
 
-    Labels are NaN where nobody judged; ``mask`` [B, N] is True for a real document.
+    Labels are NaN where nobody judged; ``mask`` [B, N] is True for a real document; ``weights`` [B] say how much the
+    teachers are to count in each list, 1 by default.
     """
 
     teachers: Tensor
     judged: Tensor
     labels: Tensor
     mask: Tensor
+    weights: Tensor | None = None
 
 
 class MixtureLoss(nn.Module):
@@ -68,6 +70,8 @@ class MixtureLoss(nn.Module):
         logits = self.calibrated(z, heard)
         route, balance = self._route(student, z, logits, heard, signals)
         self._note(route.weights, heard)
+        if not settings.standardise:
+            logits = signals.teachers.to(student.dtype).masked_fill(~heard, 0)
         if settings.routing in FUSED:
             logits, heard = _as_one_teacher(settings.routing, logits, heard)
         loss = student.sum() * 0
@@ -77,7 +81,10 @@ class MixtureLoss(nn.Module):
         if settings.anneal:
             weight, fade = weight * kl_anneal(step, steps), fade * balance_anneal(step, steps)
         if weight:
-            loss = loss + weight * weighted_divergence(student, logits, route.weights, heard, settings.temperature)
+            counts = route.weights
+            if signals.weights is not None:
+                counts = counts * signals.weights.to(counts.dtype).unsqueeze(-1)
+            loss = loss + weight * weighted_divergence(student, logits, counts, heard, settings.temperature)
         return loss + fade * balance + route.gate_loss
 
     def calibrated(self, z: Tensor, heard: Tensor) -> Tensor:

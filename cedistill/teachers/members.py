@@ -73,7 +73,11 @@ def member_run(
     if kind == LLM:
         raise ValueError("an LLM is asked by cedistill.teachers.llm, found it here")
     if kind == RUN:
-        return covered(read_run(run_path(name)), candidates, name)
+        kept = covered(read_run(run_path(name)), candidates, name)
+        there, wanted = (sum(map(len, run.values())) for run in (kept, candidates))
+        if there < wanted:
+            logger.warning("%s: scores %d of %d candidates; the others stay without a score", name, there, wanted)
+        return kept
 
     from cedistill.evaluation.rerank import check_texts_of
 
@@ -93,24 +97,17 @@ def member_run(
 
 
 def covered(run: Mapping[str, Mapping[str, float]], candidates: Run, name: str) -> Run:
-    """Return a run restricted to the candidates; warn of what it lacks.
-
-    Raises:
-        InputError: it scores none of them.
-    """
+    """Return a run restricted to the candidates. Raises InputError when it scores none of them."""
     kept = {
         query_id: {one: run[query_id][one] for one in documents if one in run[query_id]}
         for query_id, documents in candidates.items()
         if query_id in run
     }
-    there, wanted = sum(map(len, kept.values())), sum(map(len, candidates.values()))
-    if not there:
+    if not any(kept.values()):
         raise InputError(
             f"{name}: expected scores of the candidates, such as those of query {shown(next(iter(candidates), ''))}, "
             "found none; give a run of the same queries and documents"
         )
-    if there < wanted:
-        logger.warning("%s: scores %d of %d candidates; the others stay without a score", name, there, wanted)
     return {query_id: scores for query_id, scores in kept.items() if scores}
 
 

@@ -20,7 +20,7 @@ class ListBatch(TypedDict):
 
     Where lists carry each teacher's scores: ``teachers`` [B, K, N] float32 and ``teacher_mask`` [B, K, N] bool, True
     where teacher k scored a real document; scores are 0 elsewhere. K is the most teachers of a list. ``labels`` [B, N]
-    float32 stand beside them, NaN where nobody judged.
+    float32 stand beside them, NaN where nobody judged, and ``weights`` [B], how much a list's teachers are to count.
     """
 
     pairs: Batch
@@ -29,6 +29,7 @@ class ListBatch(TypedDict):
     teachers: NotRequired[Tensor]
     teacher_mask: NotRequired[Tensor]
     labels: NotRequired[Tensor]
+    weights: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Collator:
                 [np.full(len(one.documents), np.nan) if one.labels is None else one.labels for one in lists]
             )
             whole["labels"] = torch.from_numpy(labels)
+            whole["weights"] = torch.tensor([one.weight for one in lists])
         return whole
 
 

@@ -35,11 +35,12 @@ class MixtureObjective(TrainedLoss):
         teachers: Tensor,
         teacher_mask: Tensor,
         labels: Tensor,
+        weights: Tensor,
         step: int,
         steps: int,
     ) -> Tensor:
         """Return the loss of raw scores [B, N]; ``targets`` are not looked at."""
-        loss: Tensor = self.mixture(scores, Signals(teachers, teacher_mask, labels, mask), step, steps)
+        loss: Tensor = self.mixture(scores, Signals(teachers, teacher_mask, labels, mask, weights), step, steps)
         return loss
 
     def figures(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class TrainedLoss(nn.Module):
         teachers: Tensor,
         teacher_mask: Tensor,
         labels: Tensor,
+        weights: Tensor,
         step: int,
         steps: int,
     ) -> Tensor:

@@ -43,7 +43,8 @@ class ListTrainer(Trainer):
         self.pairs_seen += len(flat)
         each = {name: inputs[name] for name in ("teachers", "teacher_mask") if name in inputs}
         if isinstance(self.loss, TrainedLoss):
-            each |= {"labels": inputs["labels"], "step": self.state.global_step, "steps": self.state.max_steps}
+            each |= {name: inputs[name] for name in ("labels", "weights")}
+            each |= {"step": self.state.global_step, "steps": self.state.max_steps}
         loss = self.loss(scores, inputs["targets"], mask, **each)
         return (loss, scores) if return_outputs else loss
 

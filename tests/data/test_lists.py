@@ -69,18 +69,55 @@ def test_ranking_by_scores_draws_anew_each_time(tiny):
     assert len(drawn) > 10 and all(len(documents) == 3 for documents in drawn)
 
 
-def test_targets_of_several_teachers_are_their_mean(tiny):
+def _of_two_teachers(tiny, **fields):
+    """The list of q4, whose candidates are d4 to d13: one teacher scored d4 to d9, another d6 to d11."""
     other = tiny / "other.trec"
-    other.write_text("".join(f"q{i} Q0 d{j} 1 {2 * j} x\n" for i in range(6) for j in range(4, 12)))
+    other.write_text("".join(f"q{i} Q0 d{j} 1 {2 * j} x\n" for i in range(6) for j in range(6, 12)))
     data = TrainData(
         dataset=str(tiny), candidates=f"{tiny}/candidates.trec", teachers=(f"{tiny}/teacher.trec", str(other))
     )
-    lists = Lists(kind="ranking", needs=("teacher-scores",), size=8)
+    lists = Lists(kind="ranking", needs=("teacher-scores",), size=10, **fields)
     one = next(one for one in TrainingLists(load_pools(data, labels=False), lists, 1, 6) if one.query.endswith("4"))
-    # d4 to d9 are scored by both teachers; the mean of 10.5 - j and 2 j is (10.5 + j) / 2.
-    assert sorted(zip([_number(text) for text in one.documents], one.targets.tolist(), strict=True)) == [
-        (j, (10.5 + j) / 2) for j in range(4, 10)
-    ]
+    order = np.argsort([_number(text) for text in one.documents])
+    assert [_number(one.documents[place]) for place in order] == list(range(4, 12))  # d12, d13: no teacher, no place
+    return one.targets[order], None if one.teachers is None else one.teachers[:, order]
+
+
+def test_targets_of_several_teachers_are_the_mean_of_those_that_scored(tiny):
+    targets, teachers = _of_two_teachers(tiny)
+    # 10.5 − j, 2 j, or their mean.
+    assert targets.tolist() == [6.5, 5.5, *((10.5 + j) / 2 for j in range(6, 10)), 20, 22]
+    assert teachers is None
+
+
+def test_each_teacher_is_normalised_over_what_it_scored_of_the_query(tiny):
+    targets, teachers = _of_two_teachers(tiny, normalise="minmax", teachers="each")
+    nan = np.nan  # one falls from 1 to 0 over d4 to d9, the other rises from 0 to 1 over d6 to d11
+    falls, rises = [1, 0.8, 0.6, 0.4, 0.2, 0, nan, nan], [nan, nan, 0, 0.2, 0.4, 0.6, 0.8, 1]
+    np.testing.assert_allclose(teachers, [falls, rises], atol=1e-6)
+    np.testing.assert_allclose(targets, [1, 0.8, 0.3, 0.3, 0.3, 0.3, 0.8, 1], atol=1e-6)
+    assert targets.dtype == teachers.dtype == np.float32
+
+
+def test_teachers_that_contradict_each_other_are_a_signal_only_where_each_is_seen(tiny):
+    reverse = tiny / "reverse.trec"
+    reverse.write_text("".join(f"q{i} Q0 d{j} 1 {j} x\n" for i in range(6) for j in range(10)))
+    data = TrainData(
+        dataset=str(tiny), candidates=f"{tiny}/candidates.trec", teachers=(f"{tiny}/teacher.trec", str(reverse))
+    )
+    pools = load_pools(data, labels=False)
+    fields = {"kind": "ranking", "needs": ("teacher-scores",), "size": 5}
+    assert len({one.query for one in TrainingLists(pools, Lists(**fields, teachers="each"), 1, 6)}) == 6
+    with pytest.raises(InputError, match="scored differently"):
+        TrainingLists(pools, Lists(**fields), 1, 6)
+
+
+def test_pairs_of_a_file_are_not_normalised(tiny):
+    (tiny / "five.tsv").write_text("9.5\t-2\tq0\td0\td1\n")
+    pools = load_pools(TrainData(dataset=str(tiny), pairs=f"{tiny}/five.tsv"), labels=False)
+    lists = Lists(kind="pairs", needs=("teacher-scores",), size=2, normalise="zscore")
+    with pytest.raises(InputError, match="expected 'none' with a file of pairs, found 'zscore'"):
+        TrainingLists(pools, lists, 1, 4)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -85,7 +85,12 @@ def test_lists_carry_labels_and_each_teacher(data):
 
 def test_stages_before_distillation(data, tiny_bert, tmp_path):
     """Peers become teachers, calibrators are trained and then frozen, the student starts where the start left it."""
-    settings = [*SETTINGS, "mixture.start.steps=4", f'mixture.start.peers=["{tiny_bert}"]', "mixture.specialise.steps=5"]
+    settings = [
+        *SETTINGS,
+        "mixture.start.steps=4",
+        f'mixture.start.peers=["{tiny_bert}"]',
+        "mixture.specialise.steps=5",
+    ]
     train(str(tiny_bert), "teacher-mixture", tmp_path / "out", data=data, settings=settings, workers=0)
     assert set(_log(tmp_path / "out")[0]["routing_share"]) == {"teacher", "other", f"peer-1-{tiny_bert.name}"}
     saved = load_file(tmp_path / "out" / "mixture.safetensors")

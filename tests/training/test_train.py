@@ -224,3 +224,24 @@ def test_bad_input_writes_nothing(data, tiny, tiny_bert, tmp_path):
     with pytest.raises(InputError, match=r"teacher\.trec:1: expected a finite score"):
         train(str(tiny_bert), "margin-mse", tmp_path / "out", data=data, settings=SETTINGS)
     assert not Path(tmp_path / "out").exists()
+
+
+def test_a_loss_of_ones_own_sees_each_teacher(tiny, tiny_bert, tmp_path, monkeypatch):
+    (tmp_path / "of_each.py").write_text(
+        "from cedistill.losses import mixture_kl\n"
+        "seen = []\n"
+        "def loss(scores, targets, mask=None, *, teachers=None, teacher_mask=None):\n"
+        "    seen.append((tuple(teachers.shape), bool((teacher_mask.any(1) == mask).all())))\n"
+        "    return mixture_kl(scores, teachers, teachers.new_ones(teachers.shape[:2]), teacher_mask)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tiny / "other.trec").write_text("".join(f"q{i} Q0 d{j} 1 {-j} x\n" for i in range(6) for j in range(4, 12)))
+    data = TrainData(
+        dataset=str(tiny), candidates=f"{tiny}/candidates.trec", teachers=(f"{tiny}/teacher.trec", f"{tiny}/other.trec")
+    )
+    settings = ["loss=of_each:loss", "parameters={}", "lists.teachers=each", "lists.size=4", "training.steps=2"]
+    objective = load_objective("kl-distill", [*settings, "training.queries=3", "training.learning_rate=1e-3"])
+    content = train(str(tiny_bert), objective, tmp_path / "model", data=data, workers=0)
+    import of_each
+
+    assert of_each.seen == [((3, 2, 4), True)] * 2 and content["figures"]["loss"] > 0
