@@ -33,9 +33,9 @@ def read_text_lists(path: str | Path) -> Iterator[TextList]:
     """Yield the lists of a JSONL file, in either layout.
 
     ``{"query": str, "docs": [str], "labels": [float]?, "scores": {teacher: [float]}?, "weight": float?}``, or
-    ``{"query": str, "pos": str or [str], "neg": str or [str], "pos_scores": …?, "neg_scores": …?}``, whose positives come first with label 1,
-    whose negatives follow with label 0, and whose scores are those of one teacher named ``scores``. Other keys are
-    not read.
+    ``{"query": str, "pos": str or [str], "neg": str or [str], "pos_scores": …?, "neg_scores": …?}``, whose positives
+    come first with label 1, whose negatives follow with label 0, and whose scores are those of one teacher named
+    ``scores``. Other keys are not read.
 
     Args:
         path: the file, optionally gzip-compressed.

@@ -116,7 +116,7 @@ def reached(name):
             os.kill(os.getpid(), signal.SIGKILL)
     return progress
 
-train(backbone, "teacher-mixture", output, data=data, settings=settings, workers=1, resume=True,
+train(backbone, "teacher-mixture", output, data=data, settings=settings, workers=0, resume=True,
       progress=reached("training"), report=reached)
 """
 
@@ -125,14 +125,12 @@ def test_killed_and_resumed_equals_uninterrupted(data, tiny, tiny_bert_with_drop
     settings = [*SETTINGS, "training.steps=8", "mixture.start.steps=2", "mixture.specialise.steps=2"]
     settings += [f'mixture.start.peers=["{tiny_bert_with_dropout}"]', "mixture.routing=soft"]
 
-    def run(output, *stops):
-        for stop in (*stops, "never"):
-            command = [sys.executable, "-c", KILLED, str(tiny_bert_with_dropout), str(tiny), str(output), stop]
-            status = subprocess.run([*command, *settings], env=os.environ, check=False).returncode
-            assert status == (0 if stop == "never" else -signal.SIGKILL)
-
-    run(tmp_path / "whole")
-    run(tmp_path / "broken", "specialised teachers:1", "training:5")
+    whole = tmp_path / "whole"
+    train(str(tiny_bert_with_dropout), "teacher-mixture", whole, data=data, settings=settings, workers=0)
+    for stop in ("specialised teachers:1", "training:5", "never"):
+        command = [sys.executable, "-c", KILLED, str(tiny_bert_with_dropout), str(tiny), str(tmp_path / "broken"), stop]
+        status = subprocess.run([*command, *settings], env=os.environ, check=False).returncode
+        assert status == (0 if stop == "never" else -signal.SIGKILL)
     for name in ("model.safetensors", "mixture.safetensors"):
         whole, broken = (load_file(tmp_path / folder / name) for folder in ("whole", "broken"))
         assert whole.keys() == broken.keys()
