@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cedistill.commands import data, evaluation, listing, scoring, study, teacher_quality, training
+from cedistill.commands import consensus, data, evaluation, listing, scoring, study, teacher_quality, training
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
@@ -29,6 +29,7 @@ for _command in (
     teacher_quality.teachers,
     study.run,
     study.report,
+    consensus.consensus,
 ):
     app.command()(_command)
 _data = typer.Typer(help="Data sets: write out, fetch.")
