@@ -82,7 +82,7 @@ def test_generations_learn_from_labels_and_from_what_the_other_paths_agree_on(st
     people = [(one.query, one.documents, one.labels) for one in read_text_lists(first[0])]
     for path in second:
         lists = list(read_text_lists(path))
-        # People's labels are as they were; queries of train and dev get no consensus, though q4 is among the candidates.
+        # People's labels are as they were; q4 of dev gets no consensus, though it is among the candidates.
         assert [(one.query, one.documents, one.labels) for one in lists[:4]] == people
         assert [one.query for one in lists[4:]] == [f"tells of topic{i}" for i in (6, 7, 8)]
         # A student's own path is left out; the other student's is not.
