@@ -137,11 +137,21 @@ def _entries(pools: Pools, lists: Lists) -> np.ndarray:
 
 def _scanned(pools: Pools, lists: Lists) -> np.ndarray:
     entries: list[tuple[int, int]] = []
-    dropped = 0
+    dropped = uneven = 0
     for row in range(pools.table.num_rows):
-        found = _of_pool(row, _candidates(pools.table[row], lists, pools.first_rank), lists)
+        pool = _candidates(pools.table[row], lists, pools.first_rank)
+        found = _of_pool(row, pool, lists)
         entries += found
         dropped += not found
+        gaps = np.isnan(pool.teachers)
+        uneven += bool((gaps.any(0) & ~gaps.all(0)).any())
+    if uneven and lists.teacher and (lists.normalise, lists.teachers) == ("none", "mean"):
+        logger.warning(
+            "in %d of %d queries teachers scored different documents, and raw scores are averaged over those that "
+            "scored; unless all are of one scale, set lists.normalise",
+            uneven,
+            pools.table.num_rows,
+        )
     if entries and dropped:
         logger.warning("%d of %d queries give no list and are left out", dropped, pools.table.num_rows)
     return np.array(entries, np.int64).reshape(-1, 2)

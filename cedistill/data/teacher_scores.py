@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 Normalisation = Literal["none", "zscore", "minmax", "rank"]
 
@@ -52,9 +51,15 @@ def masked_mean(values: np.ndarray, weights: np.ndarray | None = None) -> np.nda
     return np.where(total > 0, mean, np.nan)
 
 
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values [N], from 1 for the lowest; equal ones share the mean of their ranks."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(sizes) - (sizes - 1) / 2)[group]
+
+
 def _one(scores: np.ndarray, how: Normalisation) -> np.ndarray:
     if how == "zscore":
         return (scores - scores.mean()) / scores.std()
     if how == "minmax":
         return (scores - scores.min()) / (scores.max() - scores.min())
-    return (rankdata(scores) - 1) / (len(scores) - 1)
+    return (average_ranks(scores) - 1) / (len(scores) - 1)

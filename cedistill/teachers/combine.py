@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from cedistill.data.runs import Run
-from cedistill.data.teacher_scores import masked_mean, normalised
+from cedistill.data.teacher_scores import average_ranks, masked_mean, normalised
 from cedistill.errors import InputError, unknown
 
 RRF_K = 60
@@ -92,10 +92,23 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     both = ~(np.isnan(first) | np.isnan(second))
     if both.sum() < 2:
         return float("nan")
-    a, b = rankdata(first[both]), rankdata(second[both])
+    a, b = average_ranks(first[both]), average_ranks(second[both])
     a, b = a - a.mean(), b - b.mean()
     spread = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / spread) if spread > 0 else float("nan")
+
+
+def kendall(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Kendall's tau-b over the places where both are numbers; NaN where :func:`spearman` is."""
+    both = ~(np.isnan(first) | np.isnan(second))
+    a, b = _preferences(first[both]), _preferences(second[both])
+    spread = math.sqrt(np.count_nonzero(a) * np.count_nonzero(b))
+    return float(np.multiply(a, b).sum(dtype=np.int64) / spread) if spread else float("nan")
+
+
+def _preferences(scores: np.ndarray) -> np.ndarray:
+    """Return the sign of x_i − x_j, int8 [N, N]."""
+    return (scores[:, None] > scores).astype(np.int8) - (scores[:, None] < scores).astype(np.int8)
 
 
 def _zscore(scores: np.ndarray) -> np.ndarray:
@@ -103,9 +116,11 @@ def _zscore(scores: np.ndarray) -> np.ndarray:
 
 
 def _rrf(scores: np.ndarray) -> np.ndarray:
-    # Ranked as float32, as measures rank a run.
-    ranks = rankdata(-scores.astype(np.float32), axis=1, nan_policy="omit")
-    return masked_mean(1.0 / (RRF_K + ranks))
+    places = np.full_like(scores, np.nan)
+    for row, member in zip(places, scores.astype(np.float32), strict=True):  # float32, as measures rank a run
+        there = ~np.isnan(member)
+        row[there] = average_ranks(-member[there])
+    return masked_mean(1.0 / (RRF_K + places))
 
 
 def _agreement(scores: np.ndarray) -> np.ndarray:

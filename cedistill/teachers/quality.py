@@ -8,14 +8,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from cedistill.data.qrels import Qrels
 from cedistill.data.runs import Run
 from cedistill.data.teacher_scores import normalised
 from cedistill.evaluation.measures import mean
 from cedistill.evaluation.metrics import markdown_table, measure_run
-from cedistill.teachers.combine import aligned, combine, spearman
+from cedistill.teachers.combine import aligned, combine, kendall, spearman
 from cedistill.teachers.members import covered
 
 MEASURE = "ndcg@10"
@@ -90,7 +89,8 @@ def compared(one: Run, other: Run, qrels: Qrels | None = None) -> dict[str, Any]
         where both have spread; ``errors``: how far they err on the same documents. That is the partial correlation of
         their z-scores given the labels' (each standardised over the judged documents of a query that both scored, all
         queries pooled): 0 for two teachers whose noise around the labels is independent, 1 for the same noise. The
-        mean of teachers gains the more over the best of them, the lower it is. None where nothing can be said.
+        mean of teachers gains the more over the best of them, the lower it is. What both see and coarse labels do not
+        tell counts as common error too: compare pairs of one table, not tables. None where nothing can be said.
     """
     taus, rhos, judged = [], [], [np.empty((3, 0))]
     queries = documents = 0
@@ -99,8 +99,7 @@ def compared(one: Run, other: Run, qrels: Qrels | None = None) -> dict[str, Any]
         both = ~np.isnan(scores).any(axis=0)
         queries, documents = queries + bool(both.any()), documents + int(both.sum())
         rhos.append(spearman(*scores))
-        if not math.isnan(rhos[-1]):
-            taus.append(float(kendalltau(*scores[:, both]).statistic))
+        taus.append(kendall(*scores))
         if qrels and query_id in qrels:
             judged.append(_standardised_with_labels(ids, scores, qrels[query_id]))
     return {

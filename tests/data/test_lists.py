@@ -83,15 +83,17 @@ def _of_two_teachers(tiny, **fields):
     return one.targets[order], None if one.teachers is None else one.teachers[:, order]
 
 
-def test_targets_of_several_teachers_are_the_mean_of_those_that_scored(tiny):
+def test_targets_of_several_teachers_are_the_mean_of_those_that_scored(tiny, caplog):
     targets, teachers = _of_two_teachers(tiny)
+    assert "in 6 of 6 queries teachers scored different documents" in caplog.text and "lists.normalise" in caplog.text
     # 10.5 − j, 2 j, or their mean.
     assert targets.tolist() == [6.5, 5.5, *((10.5 + j) / 2 for j in range(6, 10)), 20, 22]
     assert teachers is None
 
 
-def test_each_teacher_is_normalised_over_what_it_scored_of_the_query(tiny):
+def test_each_teacher_is_normalised_over_what_it_scored_of_the_query(tiny, caplog):
     targets, teachers = _of_two_teachers(tiny, normalise="minmax", teachers="each")
+    assert "different documents" not in caplog.text
     nan = np.nan  # one falls from 1 to 0 over d4 to d9, the other rises from 0 to 1 over d6 to d11
     falls, rises = [1, 0.8, 0.6, 0.4, 0.2, 0, nan, nan], [nan, nan, 0, 0.2, 0.4, 0.6, 0.8, 1]
     np.testing.assert_allclose(teachers, [falls, rises], atol=1e-6)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from cedistill.errors import InputError
-from cedistill.teachers.combine import agreement_weights, combine, spearman
+from cedistill.teachers.combine import agreement_weights, combine, kendall, spearman
 
 A = {"q": {"a": 4.0, "b": 2.0, "c": 0.0}}
 B = {"q": {"a": 1.0, "b": 3.0}}
@@ -77,13 +77,14 @@ def test_queries_of_any_member_are_in_it():
     assert combined == {"q": A["q"], "p": {"x": 1.0}}
 
 
-def test_spearman_is_scipys_with_ties_and_gaps():
+def test_correlations_are_scipys_with_ties_and_gaps():
     random = np.random.default_rng(0)
     a, b = random.integers(0, 4, 30).astype(float), random.integers(0, 4, 30).astype(float)
     assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
     a[:5] = np.nan
     assert spearman(a, b) == pytest.approx(stats.spearmanr(a[5:], b[5:]).statistic)
-    assert math.isnan(spearman(np.ones(3), np.arange(3.0)))
+    assert kendall(a, b) == pytest.approx(stats.kendalltau(a[5:], b[5:]).statistic)
+    assert math.isnan(spearman(np.ones(3), np.arange(3.0))) and math.isnan(kendall(np.ones(3), np.arange(3.0)))
 
 
 def test_unknown_ways_and_nothing_to_combine_are_refused():
