@@ -89,7 +89,10 @@ def main() -> None:
     here = Path(__file__).parent
     with writing(here / "labels.json") as file:
         json.dump({"queries": len(judged), "best": best, "labels": figures}, file, indent=1)
-    lines = [f"| labels of | nDCG@10 | over {best} | p | over uniform | p |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        f"| labels of | nDCG@10 | over {best} | p | over uniform | p |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for name, one in figures.items():
         cells = [f"{one[MEASURE]:.4f}"]
         for base in (best, "uniform"):

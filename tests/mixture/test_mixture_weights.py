@@ -115,3 +115,14 @@ def test_weightings_by_name():
         uniform(b.teachers, b.mask)
     with pytest.raises(ValueError, match="scores of real documents must be finite"):
         uniform(torch.full_like(b.teachers, torch.nan), b.judged)
+
+
+def test_agreement_is_that_of_combined_runs():
+    """The same definition stands in cedistill.teachers.combine, written for runs and with scipy's ranks."""
+    from cedistill.teachers.combine import agreement_weights
+
+    b = batch()
+    found = agreement(b.teachers, b.judged)
+    for row in range(3):
+        scores = b.teachers[row].masked_fill(~b.judged[row], torch.nan)[:, b.mask[row]].numpy()
+        assert found[row].tolist() == pytest.approx(agreement_weights(scores)[0].tolist(), abs=1e-9)
