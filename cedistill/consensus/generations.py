@@ -64,7 +64,7 @@ def run_consensus(reference: str | Path, report: Report) -> dict[str, Any]:
     study, folder = load_consensus(reference)
     objective = _objective(study)
     data = _read(study)
-    _check_same(folder, study, objective)
+    _check_same(folder, study, objective, data)
     done: list[dict[str, Any]] = []
     best = 0
     for number in range(study.generations + 1):
@@ -243,13 +243,15 @@ def _within(run: Run, candidates: Run) -> Run:
     }
 
 
-def _check_same(folder: Path, study: ConsensusStudy, objective: Objective) -> None:
+def _check_same(folder: Path, study: ConsensusStudy, objective: Objective, data: Data) -> None:
     """Leave a note of what the generations are made of, or refuse a folder with generations of something else."""
-    files = [run_path(one) for one in study.unlabelled.teachers]
+    read = (data.labelled, data.unlabelled, data.held_out)
+    files = [[file_digest(path) for path in collection.files] for collection, _ in read]
     wanted = {
-        "study": hashlib.sha256(study.model_dump_json(exclude={"title", "generations"}).encode()).hexdigest(),
-        "objective": hashlib.sha256(objective.model_dump_json().encode()).hexdigest(),
-        "paths": [file_digest(path) for path in files],
+        "study": _hash(study.model_dump(mode="json", exclude={"title", "generations"})),
+        "objective": _hash(objective.model_dump(mode="json")),
+        "data": _hash([files, *(run for _, run in read)]),
+        "paths": [file_digest(run_path(one)) for one in study.unlabelled.teachers],
     }
     note = folder / _NOTE
     if note.is_file():
@@ -262,3 +264,7 @@ def _check_same(folder: Path, study: ConsensusStudy, objective: Objective) -> No
         return
     with writing(note) as file:
         json.dump(wanted, file)
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """How good the labels are that each routing makes of the demo's teachers, before any student learns from them.
 
-Each way ranks a query's candidates by Σ_k w_k softmax(z_k), what a student's distribution is pulled towards. Gates learn
-on every other query of demo:train, five times with different seeds; all are measured on the others. Run from the root of
+Each way ranks a query's candidates by Σ_k w_k softmax(z_k), what a student's distribution is pulled towards. Gates
+learn on every other query of demo:train, with five seeds; all are measured on the other queries. Run from the root of
 the repository: python results/demo-teachers/labels.py
 """
 
