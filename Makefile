@@ -30,7 +30,7 @@ demo: $(READY)  ## train and compare the study's six objectives on the built-in 
 	$(BIN)/cedistill run results/demo
 
 test: $(READY)  ## run all tests that need no GPU (CEDISTILL_DATA=FOLDER adds those on real data)
-	$(BIN)/pytest -m 'not gpu'
+	$(BIN)/pytest -m 'not gpu' -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(READY)  ## check style
 	$(BIN)/ruff check .

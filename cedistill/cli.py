@@ -7,12 +7,26 @@ from typing import Annotated, Any
 
 import typer
 
-from cedistill.commands import consensus, data, evaluation, listing, scoring, study, teacher_quality, training
+from cedistill import processes
+from cedistill.commands import (
+    consensus,
+    data,
+    evaluation,
+    listing,
+    scoring,
+    sharing,
+    study,
+    teacher_quality,
+    teaching,
+    training,
+)
 from cedistill.errors import InputError
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no public name for it
 
 _INTERRUPTED = 130
+TOGETHER = ("train", "evaluate")
+"""Commands that torchrun and accelerate may start in several processes."""
 
 app = typer.Typer(
     add_completion=False,
@@ -26,10 +40,12 @@ for _command in (
     evaluation.metrics,
     evaluation.evaluate,
     scoring.retrieve,
+    teaching.teach,
     teacher_quality.teachers,
     study.run,
     study.report,
     consensus.consensus,
+    sharing.push,
 ):
     app.command()(_command)
 _data = typer.Typer(help="Data sets: write out, fetch.")
@@ -49,6 +65,12 @@ def cedistill(
     from cedistill.console import set_up_logging
 
     set_up_logging(verbose)
+    command = context.invoked_subcommand
+    if processes.count() > 1 and command not in (*TOGETHER, None):
+        raise InputError(
+            f"expected one process for {command}, found {processes.count()}; start it without a launcher "
+            f"(only {' and '.join(TOGETHER)} work in several processes)"
+        )
     if version:
         typer.echo(f"cedistill {__version__}")
     elif context.invoked_subcommand is None:
@@ -61,6 +83,7 @@ def main() -> None:
 
     # Threads that spin long while they wait starve the loader's workers and whatever else runs on a small machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    processes.silence_others()
     try:
         status = app(standalone_mode=False)
     except _UsageError as error:
@@ -74,13 +97,19 @@ def main() -> None:
         sys.exit(1)
     except (RuntimeError, OSError, MemoryError) as error:
         _fail(str(error) or type(error).__name__, 1)
+    else:
+        if status != _INTERRUPTED:
+            processes.stop()
     if status == _INTERRUPTED:  # typer turns Ctrl-C into this value
         _fail("interrupted; run the same command again to go on (`train` with --resume)", status)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(message: str, status: int) -> None:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    message = " ".join(message.split())
+    first, status = processes.failing(status, message)
+    if first:
+        sys.stderr.write(f"error: {message}\n")
     sys.exit(status)
 
 

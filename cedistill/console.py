@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cedistill import processes
+
 Advance = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and a few words."""
 
@@ -19,13 +21,17 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 def set_up_logging(verbose: bool) -> None:
     """Send warnings (everything of ours when ``verbose``) to stderr as plain lines."""
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s: %(message)s", level=logging.WARNING, force=True)
-    logging.getLogger("cedistill").setLevel(logging.INFO if verbose else logging.WARNING)
+    quiet = logging.WARNING if processes.is_first() else logging.ERROR
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s: %(message)s", level=quiet, force=True)
+    logging.getLogger("cedistill").setLevel(logging.INFO if verbose else quiet)
 
 
 @contextmanager
 def phases() -> Iterator[Callable[[str], Advance]]:
     """Yield a function that starts a phase of work by name and returns what reports its progress."""
+    if not processes.is_first():
+        yield _silence
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lines
@@ -39,6 +45,13 @@ def phases() -> Iterator[Callable[[str], Advance]]:
     )
     with Progress(*columns, console=console) as bars:
         yield lambda name: _bar(bars, name)
+
+
+def _silence(name: str) -> Advance:
+    def advance(done: int, total: int, words: str = "") -> None:
+        pass
+
+    return advance
 
 
 def _bar(bars: Progress, name: str) -> Advance:

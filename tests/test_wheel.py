@@ -35,4 +35,6 @@ def test_wheel_works_outside_the_checkout(tmp_path):
     assert [row["name"] for row in rows] == sorted(path.stem for path in (ROOT / "objectives").glob("*.toml"))
     shown = [row["name"] for row in json.loads(run("ls", "benchmarks", "--json"))["benchmarks"]]
     assert shown == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.toml"))
+    load = "from cedistill.teachers.llm.prompts import load_template; print(load_template('ranking').answer)"
+    assert _printed(python, load, cwd=tmp_path) == "ranking"
     assert str(tmp_path) in _printed(python, "import cedistill; print(cedistill.__file__)", cwd=tmp_path)

@@ -44,13 +44,18 @@ def run(
         typer.echo(f"{markdown(table)}\n\n{folder / 'table.md'}")
 
 
-def report(study: Annotated[Path, typer.Argument(help="A study's folder or file.")], as_json: AsJson = False) -> None:
-    """Write a study's tables from the figures that are there."""
+def report(
+    study: Annotated[Path, typer.Argument(help="A study's folder or file.")],
+    texts: Annotated[bool, typer.Option(help="Show queries and documents, not only their ids.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write a study's tables, figures and report from the figures that are there."""
+    from cedistill.report.build import report_study
     from cedistill.report.table import markdown
-    from cedistill.study.run import report_study
 
-    table = report_study(study, command_line())
+    table = report_study(study, command_line(), page=True, texts=texts)
     if as_json:
         print_json(table)
     else:
-        typer.echo(markdown(table))
+        folder = study if study.is_dir() else study.parent
+        typer.echo(f"{markdown(table)}\n\n{folder / 'table.md'}\n{folder / 'report' / 'index.html'}")

@@ -137,6 +137,9 @@ class Training(Strict):
     query_tokens: PositiveInt = 32
     document_tokens: PositiveInt = 256
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    graph_tokens: PositiveInt | None = Field(
+        None, description="tokens of a step whose activations are kept; the others are computed twice. None: by memory"
+    )
     validate_every: PositiveInt = 5000
     patience: PositiveInt | None = Field(None, description="validations without a better figure before training stops")
     base: Group | None = None

@@ -52,28 +52,31 @@ def training_sources_of(name: str) -> list[TrainingSource]:
 
 
 def listed(names: Sequence[str]) -> dict[str, Any]:
-    """List the files that ``names`` need; nothing is fetched.
+    """List the files that ``names`` need, as :func:`files_of` does. Raises InputError as :func:`wanted` does."""
+    return files_of(_public(names), _training_sources(names))
+
+
+def files_of(references: Sequence[tuple[str, str]], training_sources: Sequence[TrainingSource]) -> dict[str, Any]:
+    """List the files of public data sets (each with its candidates) and of training sources; nothing is fetched.
 
     Returns:
         ``files``: path, ``state`` (``here``, ``fetch``, or ``by hand`` for a collection under licence), address, bytes
         and MD5 where they are known, the data sets that need it, and its terms; ``home``, ``bytes_to_fetch`` (of the
         known sizes), ``files_of_unknown_size`` and ``bytes_free``.
-
-    Raises:
-        InputError: as :func:`wanted`.
     """
     from ir_datasets.util import home_path
 
     files: dict[Path, dict[str, Any]] = {}
-    for reference, candidates in _public(names):
-        name = reference.partition(":")[0]
-        for source in sources(name, _parts(candidates)):
+    for reference, candidates in references:
+        if is_public(reference):
+            name = reference.partition(":")[0]
+            for source in sources(name, _parts(candidates)):
+                row = files.setdefault(source.path, _row(source))
+                row["datasets"] += [name] if name not in row["datasets"] else []
+    for one in training_sources:
+        for source in _files(one):
             row = files.setdefault(source.path, _row(source))
-            row["datasets"] += [name] if name not in row["datasets"] else []
-    for training_source in _training_sources(names):
-        for source in _files(training_source):
-            row = files.setdefault(source.path, _row(source))
-            row["datasets"].append(training_source.name)
+            row["datasets"].append(one.name)
     rows = list(files.values())
     to_fetch = [row for row in rows if row["state"] == "fetch"]
     return {

@@ -32,8 +32,9 @@ def compare(
 
     Returns:
         One record per measure and other run: ``measure``, ``baseline``, ``run``, ``difference`` (mean of run minus
-        baseline), ``interval`` (its 95 % bootstrap interval), ``test`` (``student-t``), ``p``, ``p_holm``,
-        ``p_randomisation``, ``p_randomisation_holm``, and ``queries``, the number of pairs.
+        baseline), ``interval`` (its 95 % bootstrap interval), ``effect`` (:func:`effect_size`), ``test``
+        (``student-t``), ``p``, ``p_holm``, ``p_randomisation``, ``p_randomisation_holm``, and ``queries``, the number
+        of pairs.
     """
     records: list[dict[str, Any]] = []
     for measure in measures:
@@ -51,6 +52,7 @@ def compare(
                     "queries": len(differences),
                     "difference": float(differences.mean()),
                     "interval": list(bootstrap_interval(differences, seed)),
+                    "effect": effect_size(differences),
                     "test": "student-t",
                     "p": student_t(differences),
                     "p_randomisation": randomisation(differences, seed),
@@ -112,6 +114,21 @@ def randomisation(differences: np.ndarray, seed: int = 12, samples: int = SAMPLE
         sums = _signed_sums(differences[start : start + 8])
         totals += sums[generator.integers(0, len(sums), samples)]
     return (float(np.sum(np.abs(totals) >= reached)) + 1) / (samples + 1)
+
+
+def effect_size(differences: np.ndarray) -> float | None:
+    """Return Cohen's d of paired samples: the mean of the differences over their standard deviation.
+
+    Args:
+        differences: [Q] the per-query differences.
+
+    Returns:
+        d; 0 without any difference, None where the deviation is 0 or not defined (fewer than two queries).
+    """
+    if not differences.any():
+        return 0.0
+    deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    return float(differences.mean()) / deviation if deviation > 0 else None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

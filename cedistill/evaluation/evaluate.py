@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cedistill import processes
 from cedistill.config.benchmark import Benchmark, Evaluation
 from cedistill.data.collections import check_labels, fetch, open_collection, require_labels
 from cedistill.data.files import writing
@@ -18,7 +19,7 @@ from cedistill.evaluation.first_stage import candidates_of, check_candidates, fi
 from cedistill.evaluation.means import RERANKED, macro_mean
 from cedistill.evaluation.measures import parse_measure
 from cedistill.evaluation.metrics import measure_run
-from cedistill.evaluation.rerank import rerank
+from cedistill.evaluation.shards import rerank_together
 from cedistill.model.reranker import Reranker
 
 
@@ -32,6 +33,9 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Re-rank and measure each data set; write ``metrics.json`` and ``runs/`` into ``output``.
+
+    Started in several processes by torchrun or accelerate, each re-ranks its part of the queries, the first one
+    measures and writes, and all return the same.
 
     Args:
         model: a trained model's folder or Hub id, or a loaded Reranker.
@@ -58,33 +62,41 @@ def evaluate(
     labels = [one.label for one in evaluations]
     if len(set(labels)) < len(labels):
         raise InputError(f"expected each data set once, found {', '.join(labels)}; leave out the repeated one")
-    fetch((one.dataset, one.candidates) for one in evaluations)
-    scorer = model if isinstance(model, Reranker) else Reranker(str(model), precision=precision)
+    processes.start()
+    with processes.first_goes_first():
+        fetch((one.dataset, one.candidates) for one in evaluations)
+        scorer = model if isinstance(model, Reranker) else Reranker(str(model), precision=precision)
     datasets = {one.label: _one(scorer, one, output / "runs", progress) for one in evaluations}
     result: dict[str, Any] = {"datasets": datasets}
     several = {name: one for name, one in (benchmarks or {}).items() if one.mean and len(one.datasets) > 1}
     if several:
         result["means"] = {name: macro_mean(datasets, one.groups, one.published) for name, one in several.items()}
-    with writing(output / "metrics.json") as file:
-        json.dump(result, file, indent=1)
+    if processes.is_first():
+        with writing(output / "metrics.json") as file:
+            json.dump(result, file, indent=1)
     return result
 
 
 def _one(scorer: Reranker, one: Evaluation, runs: Path, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
-    collection = open_collection(one.dataset)
-    qrels = require_labels(collection)
-    candidates = candidates_of(collection, one.candidates, one.depth)
-    reranked = rerank(scorer.score, collection, candidates, progress=progress)
+    with processes.first_goes_first():
+        collection = open_collection(one.dataset)
+        qrels = require_labels(collection)
+        candidates = candidates_of(collection, one.candidates, one.depth)
+    reranked = rerank_together(scorer.score, collection, candidates, progress=progress)
     first = first_stage_name(one.candidates)
     path = runs / f"{one.label}.trec.gz"
-    result = {
+
+    def measure() -> dict[str, Any]:
+        measured = _measured({first: candidates, RERANKED: reranked}, qrels, one, path)
+        write_run(path, reranked, "cedistill")
+        return measured
+
+    return {
         "first_stage": first,
         "depth": one.depth,
         **({"published": one.published} if one.published else {}),
-        **_measured({first: candidates, RERANKED: reranked}, qrels, one, path),
+        **processes.answer_of_first(measure),
     }
-    write_run(path, reranked, "cedistill")
-    return result
 
 
 def _measured(runs: dict[str, Run], qrels: Qrels, one: Evaluation, path: Path) -> dict[str, Any]:

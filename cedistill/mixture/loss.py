@@ -46,14 +46,19 @@ class MixtureLoss(nn.Module):
     It counts how it routed: see :meth:`routing`.
     """
 
-    def __init__(self, settings: Mixture, teachers: Sequence[str], label_loss: Callable[..., Tensor]) -> None:
+    def __init__(
+        self, settings: Mixture, teachers: Sequence[str], label_loss: Callable[..., Tensor], seed: int = 0
+    ) -> None:
         """Take the settings, the teachers' names and the loss of labels, (scores, labels, mask) -> scalar.
+
+        ``seed`` and the step tell which teachers ``random`` draws, on one process as on several.
 
         Raises:
             ValueError: fewer or more shares in the prior than teachers.
         """
         super().__init__()
         self.settings, self.names, self.label_loss = settings, tuple(teachers), label_loss
+        self.seed = seed
         count = len(self.names)
         if settings.prior is not None and len(settings.prior) != count:
             raise ValueError(f"mixture.prior must have a share for each of {count} teachers, found {settings.prior}")
@@ -68,7 +73,7 @@ class MixtureLoss(nn.Module):
         student = student.masked_fill(~signals.mask, 0)
         z, heard = heard_scores(signals.teachers.to(student.dtype), signals.judged & signals.mask.unsqueeze(1))
         logits = self.calibrated(z, heard)
-        route, balance = self._route(student, z, logits, heard, signals)
+        route, balance = self._route(student, z, logits, heard, signals, step)
         self._note(route.weights, heard)
         if not settings.standardise:
             logits = signals.teachers.to(student.dtype).masked_fill(~heard, 0)
@@ -114,7 +119,7 @@ class MixtureLoss(nn.Module):
         }
 
     def _route(
-        self, student: Tensor, z: Tensor, logits: Tensor, heard: Tensor, signals: Signals
+        self, student: Tensor, z: Tensor, logits: Tensor, heard: Tensor, signals: Signals, step: int
     ) -> tuple[Route, Tensor]:
         settings, nothing = self.settings, student.new_zeros(())
         if self.gate is not None:
@@ -129,7 +134,8 @@ class MixtureLoss(nn.Module):
         if settings.routing == "oracle":
             return Route(oracle(logits / settings.temperature, signals.labels, heard), nothing), nothing
         name = "uniform" if settings.routing in FUSED else settings.routing
-        return Route(get_weighting(name)(z, heard), nothing), nothing
+        drawn = {"generator": torch.Generator().manual_seed(1_000_003 * self.seed + step)} if name == "random" else {}
+        return Route(get_weighting(name, **drawn)(z, heard), nothing), nothing
 
     def _of_labels(self, student: Tensor, signals: Signals) -> Tensor:
         """Return the label loss of the lists with a label."""

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cedistill.data.prefetch import listed, shown_bytes
+from cedistill.data.prefetch import files_of, shown_bytes
 from cedistill.model.backbones import BACKBONES
 from cedistill.model.shapes import parameters, shape_of
 from cedistill.study.estimate import CellWork, Work, cell_work, first_stage_work
-from cedistill.study.plan import Cell, Study
+from cedistill.study.plan import Cell, Study, references, training_sources
 from cedistill.study.reading import load_study
 from cedistill.study.run import plan_study
 from cedistill.study.throughput import throughput
@@ -38,7 +38,7 @@ def dry_run(reference: str | Path, only: str | None = None) -> dict[str, Any]:
     works = [one for one in found.values() if one is not None]
     phases = _phases(study, works)
     rates = throughput(folder.parent)
-    downloads = _downloads(reference, [cell for cell, state in states if state != _KEEP])
+    downloads = _downloads(study, [cell for cell, state in states if state != _KEEP])
     return {
         "cells": [_row(cell, state, found.get(cell)) for cell, state in states],
         "unknown_backbones": sorted({cell.backbone for cell, one in found.items() if one is None}),
@@ -107,8 +107,8 @@ def _row(cell: Cell, state: str, work: CellWork | None) -> dict[str, Any]:
     return row | work.training.plus(work.validation).plus(work.evaluation)._asdict()
 
 
-def _downloads(reference: str | Path, waiting: Sequence[Cell]) -> dict[str, Any]:
-    data = listed([str(reference)])
+def _downloads(study: Study, waiting: Sequence[Cell]) -> dict[str, Any]:
+    data = files_of(references(study, waiting), training_sources(study, waiting)) if waiting else files_of([], [])
     files = [row for row in data["files"] if row["state"] == "fetch"]
     backbones = [name for name in dict.fromkeys(cell.backbone for cell in waiting) if _to_download(name)]
     sizes = [4 * parameters(shape) for shape in map(shape_of, backbones) if shape is not None]

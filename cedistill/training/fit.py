@@ -12,16 +12,20 @@ import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
+from cedistill import processes
 from cedistill.config.objective import Objective, Schedule
 from cedistill.data.lists import TrainingLists
 from cedistill.model.encode import make_encoder, max_positions
 from cedistill.model.forward import chunk_limits
-from cedistill.model.precision import choose_precision
+from cedistill.model.precision import autocast, choose_precision
+from cedistill.model.reranker import default_device
 from cedistill.training.collate import Collator
+from cedistill.training.exchange import same_weights
 from cedistill.training.loss import objective_loss
+from cedistill.training.memory import graph_tokens
 from cedistill.training.record import Progress, Record
 from cedistill.training.trained_loss import TrainedLoss
-from cedistill.training.trainer import ListTrainer
+from cedistill.training.trainer import ListTrainer, Step, set_random_state
 from cedistill.training.validation import MEASURE, Validation
 
 
@@ -46,29 +50,36 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     """
     training = job.objective.training
     arguments = _arguments(job, checkpoints)
-    precision = choose_precision(training.precision, arguments.device, job.model.config.hidden_size)
+    asked, width = training.precision, job.model.config.hidden_size
+    precision = processes.answer_of_first(lambda: choose_precision(asked, arguments.device, width))
     encoder = make_encoder(
         job.tokenizer, training.query_tokens, training.document_tokens, max_positions(job.model.config)
     )
+    job.model.to(arguments.device)
+    tokens = training.graph_tokens or graph_tokens(job.model, encoder, autocast(precision, arguments.device))
+    chunk_tokens, rows = chunk_limits(arguments.device)
     validate = job.validation
     trainer = ListTrainer(
         loss=job.loss if job.loss is not None else objective_loss(job.objective),
         precision=precision,
+        step=Step(job.plan.lists_per_step, job.objective.lists.size, tokens),
         validation=(lambda: validate(job.model, encoder, precision)) if validate else None,
         model=job.model,
         args=arguments,
         train_dataset=lists,
         eval_dataset=lists if validate else None,  # Trainer asks for one; validation brings its own
-        data_collator=Collator(encoder, *chunk_limits(arguments.device)),
+        data_collator=Collator(encoder, min(chunk_tokens, tokens), rows),
     )
-    record = Record(log, lambda: trainer.pairs_seen, progress)
+    record = Record(log if processes.is_first() else None, lambda: processes.total(trainer.pairs_seen), progress)
     trainer.add_callback(record)
     for console in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(console)
     if validate and training.patience:
         trainer.add_callback(EarlyStoppingCallback(training.patience))
     disable_progress_bar()  # of the files of checkpoints
-    trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+    same_weights(job.model)
+    set_random_state(job.seed)
+    trainer.train(resume_from_checkpoint=processes.answer_of_first(lambda: _last_whole(checkpoints)))
     job.model.eval()
     state = trainer.state
     figures: dict[str, Any] = {"steps": state.global_step, "loss": _last_loss(state.log_history)}
@@ -92,6 +103,7 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
         adam_epsilon=training.adam_epsilon,
         max_grad_norm=training.max_grad_norm,
         seed=job.seed,
+        use_cpu=not torch.cuda.is_available() and (processes.count() > 1 or default_device().type == "cpu"),
         eval_strategy="steps" if job.validation else "no",
         eval_steps=every,
         save_steps=every,
@@ -99,7 +111,7 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
         load_best_model_at_end=job.validation is not None,
         metric_for_best_model=MEASURE if job.validation else None,
         greater_is_better=True if job.validation else None,
-        logging_steps=math.gcd(every, max(1, plan.steps // 50)),
+        logging_steps=_divisor(every, plan.steps // 50),
         logging_nan_inf_filter=False,
         dataloader_num_workers=job.workers,
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -113,6 +125,11 @@ def _arguments(job: Fit, checkpoints: Path) -> TrainingArguments:
 def _every(asked: int, steps: int) -> int:
     """Return the steps between checkpoints and validations: as asked, or four times in a shorter run."""
     return min(asked, max(1, math.ceil(steps / 4)))
+
+
+def _divisor(every: int, most: int) -> int:
+    """Return the largest divisor of ``every`` that is at most ``most``, or 1: each line of the log waits for a GPU."""
+    return next(one for one in range(max(1, min(every, most)), 0, -1) if every % one == 0)
 
 
 def _last_whole(checkpoints: Path) -> str | None:

@@ -59,6 +59,6 @@ def mixture_objective(objective: Objective, teachers: Sequence[str], seed: int) 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            return MixtureObjective(MixtureLoss(objective.mixture, teachers, label_loss))
+            return MixtureObjective(MixtureLoss(objective.mixture, teachers, label_loss, seed))
         except ValueError as error:
             raise InputError(str(error)) from None

@@ -97,6 +97,7 @@ def write_model_folder(
     folder: Path, model: Any, tokenizer: Any, run: dict[str, Any], figures: dict[str, Any], command: str
 ) -> dict[str, Any]:
     """Save the model, its card and ``cedistill.json``; the latter is written last and marks the folder as finished."""
+    from cedistill.model.card import CARD, card
     from cedistill.model.saving import save_model
 
     training = run["objective"]["training"]
@@ -110,43 +111,8 @@ def write_model_folder(
         "git_commit": git_commit(),
         "command": command,
     }
-    with writing(folder / "README.md") as file:
+    with writing(folder / CARD) as file:
         file.write(card(content))
     with writing(folder / _FILE) as file:
         json.dump(content, file, indent=2)
     return content
-
-
-def card(content: dict[str, Any]) -> str:
-    """Return the model card: what the model is, how to use it, what it was trained on."""
-    objective, plan, figures = content["objective"], content["schedule"], content["figures"]
-    inputs = "\n".join(f"| {one['role']} | {one['file']} | `{one['sha256'][:16]}…` |" for one in content["inputs"])
-    validation = figures.get("validation")
-    validated = (
-        f"\nBest validation nDCG@10 {validation['ndcg@10']:.4f} at step {validation['step']}.\n" if validation else ""
-    )
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: text-ranking
-tags: [cross-encoder, reranker, cedistill]
----
-# {content["backbone"]} trained with {objective["title"]}
-
-A cross-encoder: it reads a query and a document together and gives one raw logit, higher for more relevant.
-
-```python
-from sentence_transformers import CrossEncoder
-scores = CrossEncoder("PATH").predict([("query", "document")])
-```
-
-## Training
-{objective["title"]} ({objective["paper"] or "own objective"}), {figures["steps"]} steps of {plan["lists_per_step"]}
-lists, learning rate {plan["learning_rate"]:g}, seed {content["seed"]}, {figures["precision"]}; at most
-{content["query_tokens"]} tokens of a query, {content["query_tokens"] + content["document_tokens"]} of a pair.
-{validated}
-| input | file | sha256 |
-|---|---|---|
-{inputs}
-
-Everything that determines the run is in `cedistill.json`.
-"""

@@ -22,17 +22,18 @@ class DivergedError(RuntimeError):
 class Record(TrainerCallback):
     """Writes each logged line to a JSONL file and reports progress."""
 
-    def __init__(self, path: Path, pairs_seen: Callable[[], int], progress: Progress | None) -> None:
-        """Write to ``path``; ``pairs_seen`` tells how many pairs went through the model so far."""
+    def __init__(self, path: Path | None, pairs_seen: Callable[[], int], progress: Progress | None) -> None:
+        """Write to ``path``, if any; ``pairs_seen`` tells how many pairs went through the model so far."""
         self.path, self.pairs_seen, self.progress = path, pairs_seen, progress
         self.words = ""
         self._mark = (time.monotonic(), 0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Forget what an interrupted run logged after the checkpoint that this one starts from."""
-        lines = self.path.read_text().splitlines() if self.path.exists() and state.global_step else []
-        kept = [line for line in lines if _step_of(line) <= state.global_step]
-        self.path.write_text("".join(line + "\n" for line in kept))
+        if self.path:
+            lines = self.path.read_text().splitlines() if self.path.exists() and state.global_step else []
+            kept = [line for line in lines if _step_of(line) <= state.global_step]
+            self.path.write_text("".join(line + "\n" for line in kept))
         self._mark = (time.monotonic(), self.pairs_seen())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -62,8 +63,9 @@ class Record(TrainerCallback):
             self._write({"step": state.global_step, **figures, "pairs_per_second": round(speed, 1)})
 
     def _write(self, line: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 def _step_of(line: str) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cedistill import processes
 from cedistill.config.objective import Objective, load_objective, schedule
 from cedistill.config.train_data import TrainData, bound, check_provides, needed
 from cedistill.errors import InputError
@@ -37,6 +38,10 @@ def train(
     report: Callable[[str], Progress] | None = None,
 ) -> dict[str, Any]:
     """Train a cross-encoder and save it.
+
+    Started in several processes by torchrun or accelerate, it trains the same model from the same steps as one process
+    would (up to rounding; dropout differs): each takes its share of a step's lists, the first one writes. All return
+    the same. The output folder must be the same for all.
 
     Args:
         backbone: a name of ``cedistill ls backbones``, a Hub id or a folder.
@@ -73,7 +78,8 @@ def train(
     check_provides(loaded, data)
     loaded, data = bound(loaded, data)
     data = needed(loaded, data)
-    finished = _state_of(output, resume)
+    processes.start()
+    finished = processes.answer_of_first(lambda: _state_of(output, resume))
     if finished:
         return finished
 
@@ -87,16 +93,17 @@ def train(
     from cedistill.training.validation import make_validation, validation_sets
 
     labels = "labels" in loaded.lists.needs
-    pools = load_pools(data, labels=labels, positives=loaded.lists.positives or "judged", report=report)
     sets = validation_sets(validate, validate_candidates) if isinstance(validate, str) else list(validate or ())
-    validation = make_validation(sets) if sets else None
-    model, tokenizer = load_backbone(str(start) if start else backbone, seed)
-    plan = schedule(loaded, group_of(backbone, model.config))
-    lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
+    with processes.first_goes_first():
+        pools = load_pools(data, labels=labels, positives=loaded.lists.positives or "judged", report=report)
+        validation = make_validation(sets) if sets else None
+        model, tokenizer = load_backbone(str(start) if start else backbone, seed)
+        plan = schedule(loaded, group_of(backbone, model.config))
+        _check_shares(plan.lists_per_step)
+        lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
     run = describe_run(backbone, loaded, plan, data, pools.inputs, seed, sets, start)
-    output.mkdir(parents=True, exist_ok=True)
     checkpoints = output / "checkpoints"
-    check_same_run(checkpoints, run)
+    processes.answer_of_first(lambda: check_same_run(checkpoints, run))
     started = time.monotonic()
     own_loss = None
     if loaded.mixture is not None:
@@ -111,11 +118,15 @@ def train(
         progress,
     )
     figures["seconds"] = round(time.monotonic() - started, 1)
-    if own_loss is not None:
-        save_loss(own_loss, (Path(log) if log else output / "log.jsonl").parent, "mixture.safetensors")
-    content = write_model_folder(output, model, tokenizer, run, figures, command)
-    shutil.rmtree(checkpoints)
-    return content
+
+    def finish() -> dict[str, Any]:
+        if own_loss is not None:
+            save_loss(own_loss, (Path(log) if log else output / "log.jsonl").parent, "mixture.safetensors")
+        content = write_model_folder(output, model, tokenizer, run, figures, command)
+        shutil.rmtree(checkpoints)
+        return content
+
+    return processes.answer_of_first(finish)
 
 
 def _state_of(output: Path, resume: bool) -> dict[str, Any] | None:
@@ -134,6 +145,14 @@ def _state_of(output: Path, resume: bool) -> dict[str, Any] | None:
             f"{output}: expected a new or empty folder, found {found}; give another --output, or --resume to go on"
         )
     return None
+
+
+def _check_shares(lists: int) -> None:
+    if lists < processes.count():
+        raise InputError(
+            f"expected at least one list per step for each of {processes.count()} processes, found {lists}; "
+            "give a larger --batch-size, or start fewer processes"
+        )
 
 
 def _workers(asked: int | None) -> int:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -39,6 +40,28 @@ class TrainedLoss(nn.Module):
     @abstractmethod
     def figures(self) -> dict[str, Any]:
         """Return what log.jsonl is to say of the batches since the last call, by name."""
+
+
+def packed(batch: dict[str, Any]) -> dict[str, Any]:
+    """Return a batch whose labels and weights travel as two more teachers, to the processes that share a step."""
+    labels, mask = batch["labels"], batch["mask"]
+    more = torch.stack([labels.nan_to_num(), batch["weights"].unsqueeze(-1).expand_as(labels)], 1)
+    there = torch.stack([~labels.isnan(), mask], 1)
+    return batch | {
+        "teachers": torch.cat([batch["teachers"], more], 1),
+        "teacher_mask": torch.cat([batch["teacher_mask"], there], 1),
+    }
+
+
+def unpacked(each: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return teachers, teacher_mask, labels and weights again, as the loss takes them."""
+    teachers, there = each["teachers"], each["teacher_mask"]
+    return {
+        "teachers": teachers[:, :-2],
+        "teacher_mask": there[:, :-2],
+        "labels": teachers[:, -2].masked_fill(~there[:, -2], torch.nan),
+        "weights": teachers[:, -1, 0],
+    }
 
 
 def optimise_too(optimizer: Any, loss: TrainedLoss) -> None:

@@ -1,52 +1,89 @@
-"""The trainer of lists: transformers' Trainer with our lists, forward pass, loss and validation."""
+"""The trainer of lists: transformers' Trainer with our lists, forward and backward pass, loss and validation."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
-from cedistill.model.forward import logits
+from cedistill import processes
+from cedistill.losses.arguments import check_finite, targets_checked
+from cedistill.model.forward import chunk_logits
 from cedistill.model.precision import autocast
-from cedistill.training.trained_loss import TrainedLoss, load_loss, optimise_too, save_loss
+from cedistill.training.exchange import gather_lists, sum_gradients
+from cedistill.training.gradient_cache import backward
+from cedistill.training.loading import as_tensors, make_loader
+from cedistill.training.trained_loss import TrainedLoss, load_loss, optimise_too, packed, save_loss, unpacked
 
 Loss = Callable[..., Tensor]
+_EACH = ("teachers", "teacher_mask")
+
+
+class Step(NamedTuple):
+    """What a step consists of: its lists over all processes, their longest, and what fits in memory at once."""
+
+    lists: int
+    list_size: int
+    graph_tokens: int
 
 
 class ListTrainer(Trainer):
     """Trainer of lists (``ListBatch``); optimiser, schedule, clipping, checkpoints and resuming are Trainer's.
 
-    ``validation`` returns figures of the model as it stands, by name; they are logged as ``eval_NAME``.
+    ``validation`` returns figures of the model as it stands, by name; they are logged as ``eval_NAME``. On several
+    processes each scores its share of a step's lists, and all make the step that one process would make.
     """
 
     def __init__(
-        self, *, loss: Loss, precision: str, validation: Callable[[], dict[str, float]] | None, **trainer: Any
+        self,
+        *,
+        loss: Loss,
+        precision: str,
+        step: Step,
+        validation: Callable[[], dict[str, float]] | None,
+        **trainer: Any,
     ) -> None:
-        """Take the loss and the validation besides what Trainer takes."""
-        self.loss, self.precision, self.validation = loss, precision, validation
+        """Take the loss, the precision, the shape of a step and the validation besides what Trainer takes."""
+        self.loss, self.precision, self.step, self.validation = loss, precision, step, validation
         self.pairs_seen = 0
         super().__init__(**trainer)
-        self.loss_is_scaled_for_ga = False  # our losses are means over a batch
+        # Not wrapped for several processes: gradients are summed here, once a step, however many chunks it took.
+        self.accelerator.prepare_model = functools.partial(self.accelerator.prepare_model, evaluation_mode=True)
 
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Score the pairs of a ``ListBatch`` chunk by chunk, put them back into lists, apply the loss in float32."""
-        mask = inputs["mask"]
-        with autocast(self.precision, self.args.device):
-            flat = logits(model, inputs["pairs"])
-        scores = flat.new_zeros(mask.shape).masked_scatter(mask, flat)
-        self.pairs_seen += len(flat)
-        each = {name: inputs[name] for name in ("teachers", "teacher_mask") if name in inputs}
-        if isinstance(self.loss, TrainedLoss):
-            each |= {name: inputs[name] for name in ("labels", "weights")}
-            each |= {"step": self.state.global_step, "steps": self.state.max_steps}
-        loss = self.loss(scores, inputs["targets"], mask, **each)
-        return (loss, scores) if return_outputs else loss
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Score the pairs chunk by chunk, put them into lists, apply the loss in float32, leave its gradient."""
+        model, device = self.model, self.args.device
+        assert model is not None
+        model.train()
+        batch = as_tensors(inputs, pinned=device.type == "cuda")
+        check_finite("targets", batch["targets"])
+        places = as_tensors(batch["mask"].flatten().nonzero().squeeze(1).numpy(), pinned=device.type == "cuda")
+        places, targets, mask = (one.to(device, non_blocking=True) for one in (places, batch["targets"], batch["mask"]))
+        own = isinstance(self.loss, TrainedLoss)
+        batch = packed(batch) if own else batch
+        teachers, teacher_mask = (batch[name].to(device) if name in batch else None for name in _EACH)
+        self.pairs_seen += len(places)
+
+        def loss_of(flat: Tensor) -> Tensor:
+            scores = flat.new_zeros(mask.numel()).scatter(0, places, flat).view(mask.shape)
+            with targets_checked():
+                step = gather_lists(scores, targets, mask, self.step.lists, self.step.list_size, teachers, teacher_mask)
+                each: dict[str, Any] = dict(zip(_EACH, step[3:], strict=False))
+                if own:
+                    each = unpacked(each) | {"step": self.state.global_step, "steps": self.state.max_steps}
+                return self.loss(*step[:3], **each)
+
+        context = functools.partial(autocast, self.precision, device)
+        score = functools.partial(chunk_logits, model)
+        loss = backward(score, batch["pairs"], loss_of, self.step.graph_tokens, context)
+        sum_gradients(model.parameters())
+        return loss
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Make the optimiser, of the loss's own parameters too."""
@@ -87,10 +124,28 @@ class ListTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         return figures
 
+    def get_train_dataloader(self) -> DataLoader:
+        """Return the loader of this process's lists.
+
+        The order is in the lists themselves: list i of a seed is the same for any number of workers and processes.
+        """
+        collate: Any = self.data_collator
+        return make_loader(self.train_dataset, self.step.lists, collate, self.args.dataloader_num_workers)
+
     def floating_point_ops(self, inputs: Any) -> int:
         """Return 0: Trainer's estimate knows nothing of chunks."""
         return 0
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        # The order is in the lists themselves: list i of a seed is the same for any number of workers and processes.
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)  # type: ignore[arg-type]
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        processes.wait()  # what is written next marks the checkpoint as whole
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        processes.wait()  # nobody reads it before it is
+
+
+def set_random_state(seed: int) -> None:
+    """Give each process its own dropout; the first one's is that of a run with one process."""
+    if not processes.is_first():
+        torch.manual_seed(seed + 1_000_003 * processes.number())

@@ -50,14 +50,22 @@ def make_validation(sets: Sequence[tuple[str, str]]) -> Validation:
         ready.append((collection, require_labels(collection), candidates_of(collection, candidates, DEPTH)))
 
     def validate(model: Any, encoder: Any, precision: str) -> dict[str, float]:
+        from cedistill import processes
         from cedistill.evaluation.measures import mean, per_query
-        from cedistill.evaluation.rerank import rerank
+        from cedistill.evaluation.shards import rerank_together
         from cedistill.model.reranker import score_pairs
 
-        means = []
-        for collection, qrels, run in ready:
-            reranked = rerank(lambda pairs: score_pairs(model, encoder, pairs, precision=precision), collection, run)
-            means.append(mean(per_query(reranked, qrels, [MEASURE])[MEASURE]))
-        return {MEASURE: statistics.fmean(means)}
+        def score(pairs: Any) -> Any:
+            return score_pairs(model, encoder, pairs, precision=precision)
+
+        runs = [rerank_together(score, collection, run) for collection, _, run in ready]
+
+        def figure() -> dict[str, float]:
+            means = [
+                mean(per_query(run, qrels, [MEASURE])[MEASURE]) for run, (_, qrels, _) in zip(runs, ready, strict=True)
+            ]
+            return {MEASURE: statistics.fmean(means)}
+
+        return processes.answer_of_first(figure)
 
     return validate

@@ -7,6 +7,7 @@ import torch
 from loss_cases import CASES, NAMES, SCHEMES, function, lists
 
 from cedistill import losses
+from cedistill.losses.arguments import targets_checked
 
 every_loss = pytest.mark.parametrize(("name", "parameters"), CASES, ids=NAMES)
 
@@ -65,3 +66,11 @@ def test_a_parameter_out_of_range_is_refused_in_the_call_and_before(name, parame
         assert text.startswith(f"{parameter} must be ")
         assert expected in text
         assert text.endswith(f"found {value!r}")
+
+
+def test_targets_that_the_caller_checked_are_not_looked_at_again():
+    scores, targets = torch.zeros(1, 2), torch.tensor([[float("nan"), 1.0]])
+    with targets_checked():
+        losses.mse(scores, targets)
+    with pytest.raises(ValueError, match="must be finite"):
+        losses.mse(scores, targets)

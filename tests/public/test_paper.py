@@ -115,6 +115,7 @@ def test_the_grid_is_the_study_s():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_all_54_cells_start_train_evaluate_and_appear_in_the_table(full_home, sources, encoders, tmp_path):
     folder = _small("paper", tmp_path / "paper", encoders)
     assert [state for _, state in plan_study(folder)] == ["run"] * 54
