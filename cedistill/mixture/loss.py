@@ -79,6 +79,7 @@ class MixtureLoss(nn.Module):
             logits = signals.teachers.to(student.dtype).masked_fill(~heard, 0)
         if settings.routing in FUSED:
             logits, heard = _as_one_teacher(settings.routing, logits, heard)
+            route = route._replace(weights=route.weights.sum(-1, keepdim=True))
         loss = student.sum() * 0
         if settings.label_weight:
             loss = loss + settings.label_weight * self._of_labels(student, signals)
