@@ -9,6 +9,7 @@ import typer
 
 from cedistill import processes
 from cedistill.commands import (
+    consensus,
     data,
     doctor,
     evaluation,
@@ -44,6 +45,7 @@ for _command in (
     teacher_quality.teachers,
     study.run,
     study.report,
+    consensus.consensus,
     sharing.push,
     doctor.doctor,
 ):

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from cedistill.config.mixture import Mixture
 from cedistill.config.shipped import find_shipped
 from cedistill.config.toml import Strict, override, read_toml, validated
 from cedistill.errors import InputError
@@ -155,13 +156,29 @@ class Objective(Strict):
     parameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
     lists: Lists
     training: Training
+    mixture: Mixture | None = Field(None, description="several teachers at once; the loss is then that of the labels")
+
+    @model_validator(mode="after")
+    def _mixture_has_its_lists(self) -> Objective:
+        if self.mixture is None:
+            return self
+        if self.lists.kind != "ranking" or self.lists.teachers != "each":
+            raise ValueError(
+                f"mixture: expected lists of kind 'ranking' with teachers = 'each', found {self.lists.kind!r} and "
+                f"{self.lists.teachers!r}; change them or drop the table"
+            )
+        if self.mixture.reads_labels and "labels" not in self.lists.needs:
+            raise ValueError(
+                f"mixture: expected 'labels' in lists.needs for routing {self.mixture.routing!r} with these weights, "
+                "found none; add it, or take routing = 'agreement' with label_weight = 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pairs_are_pairs(self) -> Objective:
         for name in ("base", "mini", "micro"):
             group = getattr(self.training, name)
-            counted = group is not None and group.pairs is not None and self.training.queries is None
-            if counted and self.lists.kind != "pairs":
+            if group is not None and group.pairs is not None and self.lists.kind != "pairs":
                 raise ValueError(
                     f"training.{name}.pairs: expected 'queries' for lists of kind {self.lists.kind!r}, "
                     "found 'pairs'; rename it"
@@ -208,7 +225,7 @@ def load_objective(name_or_path: str, settings: Iterable[str] = ()) -> Objective
         loss = get_loss(objective.loss, **objective.parameters)
     except ValueError as error:
         raise InputError(f"{find_shipped('objectives', name_or_path)}: {error}") from None
-    if objective.lists.teachers == "each" and not takes_each_teacher(loss):
+    if objective.lists.teachers == "each" and objective.mixture is None and not takes_each_teacher(loss):
         raise InputError(
             f"{find_shipped('objectives', name_or_path)}: lists.teachers: expected 'mean' for a loss that takes one "
             f"target a document, found 'each' for {objective.loss!r}; set it, or give a loss with the arguments "

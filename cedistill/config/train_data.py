@@ -147,7 +147,8 @@ def _check_lists(objective: Objective, data: TrainData) -> None:
     from cedistill.data.text_lists import read_text_lists
 
     first = next(iter(read_text_lists(data.lists or "")))
-    if objective.lists.teacher and not first.scores:
+    every = read_text_lists(data.lists or "")  # lists with labels and lists with scores may stand side by side
+    if objective.lists.teacher and not (first.scores or any(one.scores for one in every)):
         raise _lacks(
             objective, "teacher-scores", f"{data.lists} without 'scores'", 'add "scores": {TEACHER: [...]} to each line'
         )

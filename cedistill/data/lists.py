@@ -33,14 +33,17 @@ _KEPT_FROM = 10_000  # pools, from which on the entries are kept in the cache: t
 class TrainingList(NamedTuple):
     """A query with N documents, their texts and targets: ``targets`` [N] float32 (labels, or teachers' mean scores).
 
-    ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none; None where the objective does
-    not ask for each (``lists.teachers``).
+    ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none, and ``labels`` [N] the grades,
+    at least 0, NaN where nobody judged; None where the objective does not ask for each (``lists.teachers``). ``weight``
+    is how much the teachers are to count in this list.
     """
 
     query: str
     documents: list[str]
     targets: np.ndarray
     teachers: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    weight: float = 1.0
 
 
 class TrainingLists:
@@ -83,15 +86,17 @@ class TrainingLists:
         candidates = _candidates(pool, self.lists, self.pools.first_rank)
         chosen = draw(candidates, int(positive), self.lists, np.random.default_rng([self.seed, _DRAW, index]))
         ids = [pool["document_ids"][one] for one in chosen]
-        teachers = candidates.teachers[:, chosen] if self.lists.teachers == "each" else None
-        return self._texts(pool["query_id"], ids, candidates.targets[chosen], teachers)
+        drawn = self._texts(pool["query_id"], ids, candidates.targets[chosen])
+        if self.lists.teachers != "each":
+            return drawn
+        labels = np.maximum(candidates.grades[chosen], 0)
+        weight = float(pool.get("weight", 1.0))
+        return drawn._replace(teachers=candidates.teachers[:, chosen], labels=labels, weight=weight)
 
-    def _texts(
-        self, query_id: str, document_ids: Sequence[str], targets: np.ndarray, teachers: np.ndarray | None = None
-    ) -> TrainingList:
+    def _texts(self, query_id: str, document_ids: Sequence[str], targets: np.ndarray) -> TrainingList:
         try:
             documents = [self.pools.documents[one] for one in document_ids]
-            return TrainingList(self.pools.queries[query_id], documents, targets, teachers)
+            return TrainingList(self.pools.queries[query_id], documents, targets)
         except KeyError as error:
             raise InputError(
                 f"expected a text for each id of the training data, found none for {shown(str(error.args[0]))} "
@@ -105,7 +110,9 @@ def _candidates(pool: dict[str, Any], lists: Lists, first_rank: int) -> Candidat
     scores = np.array(pool["scores"], np.float32).reshape(-1, count)
     teachers = normalised(scores, lists.normalise).astype(np.float32) if lists.normalise != "none" else scores
     teacher = teachers[0] if len(teachers) == 1 else masked_mean(teachers).astype(np.float32)
-    if lists.teacher:
+    if lists.teachers == "each" and "labels" in lists.needs:
+        targets = np.where(np.isnan(teacher), np.maximum(grades, 0), teacher)  # of use if a label or a teacher has it
+    elif lists.teacher:
         targets = teacher
     elif lists.kind == "ranking":
         targets = np.maximum(np.nan_to_num(grades), 0)
@@ -118,7 +125,7 @@ def _entries(pools: Pools, lists: Lists) -> np.ndarray:
     """Return the entries [E, 2]: the row of a pool, and the place of its relevant document or -1."""
     if pools.table.num_rows < _KEPT_FROM:
         return _scanned(pools, lists)
-    parts = f"entries 2 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
+    parts = f"entries 3 {pools.key} {pools.first_rank} {lists.model_dump_json(exclude={'order', 'shuffle_seed'})}"
     path = cache_folder() / "tables" / f"entries-{hashlib.sha256(parts.encode()).hexdigest()[:32]}.npy"
 
     def write(target: Path) -> None:
@@ -158,7 +165,9 @@ def _of_pool(row: int, pool: Candidates, lists: Lists) -> list[tuple[int, int]]:
         return [(row, -1)] if any(_has_spread(voice) for voice in voices) else []
     relevant = np.flatnonzero(usable & (pool.grades >= lists.relevant_grade))
     if lists.kind == "ranking":
-        return [(row, -1)] if len(relevant) and len(negatives_of(pool, relevant, lists)) else []
+        labelled = len(relevant) and len(negatives_of(pool, relevant, lists))
+        taught = lists.teachers == "each" and any(_has_spread(voice) for voice in pool.teachers)
+        return [(row, -1)] if labelled or taught else []
     return [(row, int(place)) for place in relevant if len(negatives_of(pool, np.array([place]), lists))]
 
 

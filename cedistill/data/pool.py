@@ -25,9 +25,10 @@ _SCHEMA = pa.schema(
         "document_ids": pa.list_(pa.string()),
         "labels": pa.list_(pa.float32()),
         "scores": pa.list_(pa.list_(pa.float32())),
+        "weight": pa.float32(),
     }
 )
-_FORMAT = "pools-1"
+_FORMAT = "pools-2"
 _ROWS_PER_BATCH = 10_000
 
 
@@ -35,13 +36,14 @@ class Pool(NamedTuple):
     """The documents of one query.
 
     ``labels`` [N] are grades, NaN where nobody judged. ``scores`` [K][N] are the teachers' scores, NaN where a teacher
-    gave none.
+    gave none. ``weight`` is how much the teachers are to count here, for objectives that learn from each of them.
     """
 
     query_id: str
     document_ids: list[str]
     labels: list[float]
     scores: list[list[float]]
+    weight: float = 1.0
 
 
 class Input(NamedTuple):

@@ -175,10 +175,10 @@ def _from_text_lists(path: Path) -> Pools:
         teachers += [name for name in one.scores if name not in teachers]
         ids = [known.setdefault(text, str(len(known))) for text in one.documents]
         documents.update(zip(ids, one.documents, strict=True))
-        pools.append((str(line), ids, one.labels or [], one.scores))
+        pools.append((str(line), ids, one.labels or [], one.scores, one.weight))
     rows = (
-        Pool(query, ids, labels, [scores.get(name, [NAN] * len(ids)) for name in teachers])
-        for query, ids, labels, scores in pools
+        Pool(query, ids, labels, [scores.get(name, [NAN] * len(ids)) for name in teachers], weight)
+        for query, ids, labels, scores, weight in pools
     )
     inputs = _inputs("lists", [path])
     key = pools_key(inputs)

@@ -17,21 +17,25 @@ _LAYOUT = '{"query", "docs", "labels"?, "scores"?} or {"query", "pos", "neg", "p
 
 @dataclass(frozen=True, slots=True)
 class TextList:
-    """A query and N documents; labels and every teacher's scores have N numbers."""
+    """A query and N documents; labels and every teacher's scores have N numbers.
+
+    ``weight`` is how much the teachers are to count in this list, for objectives that learn from each of them.
+    """
 
     query: str
     documents: list[str]
     labels: list[float] | None = None
     scores: dict[str, list[float]] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 def read_text_lists(path: str | Path) -> Iterator[TextList]:
     """Yield the lists of a JSONL file, in either layout.
 
-    ``{"query": str, "docs": [str], "labels": [float]?, "scores": {teacher: [float]}?}``, or ``{"query": str, "pos":
-    str or [str], "neg": str or [str], "pos_scores": …?, "neg_scores": …?}``, whose positives come first with label 1,
-    whose negatives follow with label 0, and whose scores are those of one teacher named ``scores``. Other keys are
-    not read.
+    ``{"query": str, "docs": [str], "labels": [float]?, "scores": {teacher: [float]}?, "weight": float?}``, or
+    ``{"query": str, "pos": str or [str], "neg": str or [str], "pos_scores": …?, "neg_scores": …?}``, whose positives
+    come first with label 1, whose negatives follow with label 0, and whose scores are those of one teacher named
+    ``scores``. Other keys are not read.
 
     Args:
         path: the file, optionally gzip-compressed.
@@ -83,7 +87,8 @@ def _from_documents(record: dict[str, Any]) -> TextList:
     if not isinstance(teachers, dict):
         raise _WrongError('"scores" as an object {teacher: [number, …]}', shown(json.dumps(teachers)))
     scores = {teacher: _numbers(f"scores.{teacher}", given, len(documents)) for teacher, given in teachers.items()}
-    return TextList(_query(record), documents, labels, scores)
+    weight = 1.0 if record.get("weight") is None else _weight(record["weight"])
+    return TextList(_query(record), documents, labels, scores, weight)
 
 
 def _from_positives(record: dict[str, Any]) -> TextList:
@@ -99,6 +104,12 @@ def _from_positives(record: dict[str, Any]) -> TextList:
             numbers += _numbers("neg_scores", given[1], len(negatives))
         scores["scores"] = numbers
     return TextList(_query(record), positives + negatives, labels, scores)
+
+
+def _weight(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= LARGEST_SCORE:
+        raise _WrongError('a number of at least 0 as "weight"', shown(json.dumps(given)))
+    return float(given)
 
 
 def _query(record: dict[str, Any]) -> str:

@@ -66,9 +66,25 @@ def mixture_kl(
     teachers = teachers.to(dtype).masked_fill(~mask, 0)
     check_finite("teachers", teachers)
     z, signal = standardised(teachers, mask)
-    heard = mask & signal.unsqueeze(-1)
-    logits = student.to(dtype).unsqueeze(1).expand_as(teachers).masked_fill(~heard, 0)
-    losses = weights.to(dtype).masked_fill(~signal, 0) * divergence(z, logits, heard, temperature)
+    return weighted_divergence(student.to(dtype), z, weights.to(dtype), mask & signal.unsqueeze(-1), temperature)
+
+
+def weighted_divergence(student: Tensor, logits: Tensor, weights: Tensor, heard: Tensor, temperature: float) -> Tensor:
+    """Return ``mean over lists with a signal of Σ_k w_k · T² · KL(softmax(l_k/T) ‖ softmax(s/T))`` of logits as given.
+
+    Args:
+        student: raw logits s, [B, N].
+        logits: the teachers' logits l, finite, [B, K, N].
+        weights: [B, K]; those of teachers that nobody hears do not count, whatever they are.
+        heard: [B, K, N] bool, True where teacher k has a say on a document; both softmaxes run over these.
+        temperature: T > 0.
+
+    Returns:
+        Scalar; a differentiable 0 when no teacher has a say.
+    """
+    signal = heard.any(-1)
+    seen = student.unsqueeze(1).expand_as(logits).masked_fill(~heard, 0)
+    losses = weights.masked_fill(~signal, 0) * divergence(logits, seen, heard, temperature)
     return mean_where(losses.sum(-1), signal.any(-1))
 
 

@@ -154,6 +154,9 @@ def _figures(table: Mapping[str, Any], groups: Sequence[Group], folder: Path) ->
     }
     measure, validation = curves.validation_curves(logs)
     figures["validation"] = curves.draw(validation, f"validation {shown_measure(measure)}", place, "validation")
+    routed = curves.routing_curves(logs)
+    figures["routing_entropy"] = curves.draw(routed["entropy"], "routing entropy (nats)", place, "routing-entropy")
+    figures["routing_share"] = curves.draw(routed["share"], "largest share of a teacher", place, "routing-share")
     figures["loss"] = curves.draw(curves.loss_curves(logs), "relative loss", place, "loss")
     for kind, shown in (("objectives", shown_objective), ("backbones", shown_backbone)):
         for origin, prefix, names in (("rankings", "", shown), ("published_rankings", "published-", str)):

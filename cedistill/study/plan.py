@@ -46,6 +46,7 @@ class Own(Strict):
     training: dict[str, Any] = Field(default_factory=dict)
     lists: dict[str, Any] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
+    mixture: dict[str, Any] = Field(default_factory=dict)
 
 
 class Study(Strict):
@@ -124,7 +125,7 @@ def objective_of(study: Study, cell: Cell) -> Objective:
     """Return a cell's objective with the study's settings in place. Raises InputError."""
     own = study.objective.get(cell.objective, Own())
     settings = [*_settings("training", study.training), *_settings("lists", study.lists)]
-    for table in ("training", "lists", "parameters"):
+    for table in ("training", "lists", "parameters", "mixture"):
         settings += _settings(table, getattr(own, table))
     return load_objective(own.base or cell.objective, settings)
 

@@ -21,7 +21,8 @@ class ListBatch(TypedDict):
     """B lists of at most N documents: the pairs of all lists in a row; targets and mask [B, N] (True = a document).
 
     Where lists carry each teacher's scores: ``teachers`` [B, K, N] float32 and ``teacher_mask`` [B, K, N] bool, True
-    where teacher k scored a real document; scores are 0 elsewhere. K is the most teachers of a list.
+    where teacher k scored a real document; scores are 0 elsewhere. K is the most teachers of a list. ``labels`` [B, N]
+    float32 stand beside them, NaN where nobody judged, and ``weights`` [B], how much a list's teachers are to count.
     """
 
     pairs: Batch
@@ -29,6 +30,8 @@ class ListBatch(TypedDict):
     mask: Tensor
     teachers: NotRequired[Tensor]
     teacher_mask: NotRequired[Tensor]
+    labels: NotRequired[Tensor]
+    weights: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,12 @@ class Collator:
         if len(scores) == len(lists):
             teachers, teacher_mask = stacked(scores, mask.shape[1])
             whole["teachers"], whole["teacher_mask"] = torch.from_numpy(teachers), torch.from_numpy(teacher_mask)
+            labels = np.full(mask.shape, np.nan, np.float32)
+            labels[mask] = np.concatenate(
+                [np.full(len(one.documents), np.nan) if one.labels is None else one.labels for one in lists]
+            )
+            whole["labels"] = torch.from_numpy(labels)
+            whole["weights"] = torch.tensor([one.weight for one in lists])
         return whole
 
 

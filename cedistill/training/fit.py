@@ -23,13 +23,14 @@ from cedistill.training.exchange import same_weights
 from cedistill.training.loss import objective_loss
 from cedistill.training.memory import graph_tokens
 from cedistill.training.record import Progress, Record
+from cedistill.training.trained_loss import TrainedLoss
 from cedistill.training.trainer import ListTrainer, Step, set_random_state
 from cedistill.training.validation import MEASURE, Validation
 from cedistill.training.waiting import Waiting
 
 
 class Fit(NamedTuple):
-    """What is trained, and how."""
+    """What is trained, and how; ``loss`` stands in place of the objective's where it has parameters of its own."""
 
     model: Any
     tokenizer: Any
@@ -39,6 +40,7 @@ class Fit(NamedTuple):
     validation: Validation | None
     workers: int
     report_to: tuple[str, ...] = ()
+    loss: TrainedLoss | None = None
 
 
 def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: Progress | None) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     collator = make_collator(encoder, job.model, arguments.device, precision, tokens)
     validate = job.validation
     trainer = ListTrainer(
-        loss=objective_loss(job.objective),
+        loss=job.loss if job.loss is not None else objective_loss(job.objective),
         precision=precision,
         step=Step(job.plan.lists_per_step, job.objective.lists.size, tokens),
         validation=(lambda: validate(job.model, encoder, precision)) if validate else None,

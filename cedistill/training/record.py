@@ -59,6 +59,7 @@ class Record(TrainerCallback):
             speed = (self._mark[1] - pairs) / max(self._mark[0] - then, 1e-9)
             self.words = f"loss {logs['loss']:.4f}, {speed:.0f} pairs/s"
             names: tuple[str, ...] = ("loss", "grad_norm", "learning_rate", "waiting")
+            names += ("routing_entropy", "routing_share")
             figures = {name: logs[name] for name in names if name in logs}
             self._write({"step": state.global_step, **figures, "pairs_per_second": round(speed, 1)})
 

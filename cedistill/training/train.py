@@ -91,6 +91,8 @@ def train(
     from cedistill.model.backbones import group_of, load_backbone
     from cedistill.training.fit import Fit, fit
     from cedistill.training.provenance import check_same_run, describe_run, write_model_folder
+    from cedistill.training.stages import Job, prepare
+    from cedistill.training.trained_loss import save_loss
     from cedistill.training.validation import make_validation, validation_sets
 
     labels = "labels" in loaded.lists.needs
@@ -106,13 +108,20 @@ def train(
     checkpoints = output / "checkpoints"
     processes.answer_of_first(lambda: check_same_run(checkpoints, run))
     started = time.monotonic()
+    own_loss = None
+    if loaded.mixture is not None:
+        stages = Job(loaded, data, pools, plan, seed, model, tokenizer)
+        pools, own_loss = prepare(stages, checkpoints / "stages", report)
+        lists = TrainingLists(pools, loaded.lists, seed, plan.steps * plan.lists_per_step)
     log = Path(log) if log else output / "log.jsonl"
-    job = Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers), told)
+    job = Fit(model, tokenizer, loaded, plan, seed, validation, _workers(workers), told, own_loss)
     with tracking(told, log.parent):
         figures = fit(job, lists, checkpoints, log, progress)
     figures["seconds"] = round(time.monotonic() - started, 1)
 
     def finish() -> dict[str, Any]:
+        if own_loss is not None:
+            save_loss(own_loss, log.parent, "mixture.safetensors")
         content = write_model_folder(output, model, tokenizer, run, figures, command)
         shutil.rmtree(checkpoints)
         return content

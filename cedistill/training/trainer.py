@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from cedistill.model.precision import autocast
 from cedistill.training.exchange import gather_lists, sum_gradients
 from cedistill.training.gradient_cache import backward
 from cedistill.training.loading import as_tensors, make_loader
+from cedistill.training.trained_loss import TrainedLoss, load_loss, optimise_too, packed, save_loss, unpacked
 
 Loss = Callable[..., Tensor]
 _EACH = ("teachers", "teacher_mask")
@@ -63,6 +65,8 @@ class ListTrainer(Trainer):
         check_finite("targets", batch["targets"])
         places = as_tensors(batch["mask"].flatten().nonzero().squeeze(1).numpy(), pinned=device.type == "cuda")
         places, targets, mask = (one.to(device, non_blocking=True) for one in (places, batch["targets"], batch["mask"]))
+        own = isinstance(self.loss, TrainedLoss)
+        batch = packed(batch) if own else batch
         teachers, teacher_mask = (batch[name].to(device) if name in batch else None for name in _EACH)
         self.pairs_seen += len(places)
 
@@ -70,13 +74,46 @@ class ListTrainer(Trainer):
             scores = flat.new_zeros(mask.numel()).scatter(0, places, flat).view(mask.shape)
             with targets_checked():
                 step = gather_lists(scores, targets, mask, self.step.lists, self.step.list_size, teachers, teacher_mask)
-                return self.loss(*step[:3], **dict(zip(_EACH, step[3:], strict=False)))
+                each: dict[str, Any] = dict(zip(_EACH, step[3:], strict=False))
+                if own:
+                    each = unpacked(each) | {"step": self.state.global_step, "steps": self.state.max_steps}
+                return self.loss(*step[:3], **each)
 
         context = functools.partial(autocast, self.precision, device)
         score = functools.partial(chunk_logits, model)
         loss = backward(score, batch["pairs"], loss_of, self.step.graph_tokens, context)
         sum_gradients(model.parameters())
         return loss
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimiser, of the loss's own parameters too."""
+        made = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if made and isinstance(self.loss, TrainedLoss):
+            self.loss.to(self.args.device)
+            optimise_too(optimizer, self.loss)
+        return optimizer
+
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Log, with what the loss says of itself."""
+        if "loss" in logs and isinstance(self.loss, TrainedLoss):
+            logs = logs | self.loss.figures()
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if output_dir and isinstance(self.loss, TrainedLoss):
+            save_loss(self.loss, Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if isinstance(self.loss, TrainedLoss):
+            load_loss(self.loss, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if isinstance(self.loss, TrainedLoss) and self.state.best_model_checkpoint:
+            load_loss(self.loss, Path(self.state.best_model_checkpoint))
 
     def evaluate(self, *args: Any, **keywords: Any) -> dict[str, float]:
         """Validate the model as it stands."""

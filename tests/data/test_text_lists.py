@@ -23,10 +23,10 @@ GOOD = {"query": "q", "docs": ["a", "b"]}
 
 
 def test_documents_with_labels_and_teachers(tmp_path):
-    record = {**GOOD, "labels": [1, 0.5], "scores": {"one": [3, -2], "two": [0.1, 1e-3]}}
+    record = {**GOOD, "labels": [1, 0.5], "scores": {"one": [3, -2], "two": [0.1, 1e-3]}, "weight": 0.25}
     assert _read(tmp_path, GOOD, record, {**GOOD, "labels": None, "scores": None}) == [
         TextList("q", ["a", "b"], None, {}),
-        TextList("q", ["a", "b"], [1.0, 0.5], {"one": [3.0, -2.0], "two": [0.1, 0.001]}),
+        TextList("q", ["a", "b"], [1.0, 0.5], {"one": [3.0, -2.0], "two": [0.1, 0.001]}, 0.25),
         TextList("q", ["a", "b"], None, {}),
     ]
 
@@ -62,6 +62,7 @@ def test_positives_and_negatives(tmp_path):
         ({**GOOD, "labels": [1, True]}, 'numbers in "labels"'),
         ({**GOOD, "labels": 1}, 'a list of 2 numbers as "labels"'),
         ({**GOOD, "scores": [1, 2]}, '"scores" as an object'),
+        ({**GOOD, "weight": -1}, 'a number of at least 0 as "weight"'),
         ({**GOOD, "scores": {"t": [1, 2, 3]}}, 'as many numbers in "scores.t" as documents (2), found 3'),
         ('{"query": "q", "docs": ["a"], "scores": {"t": [NaN]}}', 'finite numbers in "scores.t", found'),
         ('{"query": "q", "docs": ["a"], "labels": [-Infinity]}', 'finite numbers in "labels", found'),

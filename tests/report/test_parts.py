@@ -8,7 +8,7 @@ from scipy import stats
 
 from cedistill.evaluation.compare import holm
 from cedistill.report.cost import cell_cost, mean_cost, read_log, shown_cost
-from cedistill.report.figures.curves import loss_curves, mean_curve, smooth, validation_curves
+from cedistill.report.figures.curves import loss_curves, mean_curve, routing_curves, smooth, validation_curves
 from cedistill.report.figures.style import for_page
 from cedistill.report.queries import every_two, most_different, top_documents, widest
 from cedistill.report.teachers import agreement, teacher_agreement
@@ -48,6 +48,16 @@ def test_cost_takes_what_was_recorded_and_counts_weights(tmp_path):
 )
 def test_cost_is_shown_in_its_unit(name, value, shown):
     assert shown_cost(name, value) == shown
+
+
+def test_routing_curves():
+    line = {"step": 2, "loss": 1.0, "routing_entropy": 0.5, "routing_share": {"a": 0.25, "b": 0.75}}
+    logs = {("b", "soft"): [[{"step": 1, "loss": 2.0}, line], []], ("b", "bce"): [[{"step": 1, "loss": 4.0}]]}
+    assert routing_curves(logs) == {
+        "entropy": {("b", "soft"): [[(2, 0.5)], []]},
+        "share": {("b", "soft"): [[(2, 0.75)], []]},
+    }
+    assert routing_curves({("b", "bce"): [[{"step": 1, "loss": 4.0}]]}) == {"entropy": {}, "share": {}}
 
 
 def test_curves():

@@ -32,6 +32,13 @@ max_grad_norm = 0.5
 validate_every = 25
 """
 
+ROUTED = (  # a loss with parameters of its own, and one that draws teachers
+    OBJECTIVE.format(loss="infonce").replace('["labels"]', '["labels", "teacher-scores"]\nteachers = "each"')
+    + '[mixture]\nrouting = "{routing}"\n'
+)
+OBJECTIVES = {loss: OBJECTIVE.format(loss=loss) for loss in LOSSES}
+OBJECTIVES |= {routing: ROUTED.format(routing=routing) for routing in ("soft", "random")}
+
 WORK = """
 import json, sys
 from pathlib import Path
@@ -110,7 +117,10 @@ def ragged_lists(tmp_path):
                 "docs": documents,
                 "labels": [1.0] + [0.0] * (len(documents) - 1),
             }
-            one["scores"] = {"teacher": [float((7 * j + i) % 11) for j in range(len(documents))]}
+            numbers = range(len(documents))
+            one["scores"] = {"teacher": [float((7 * j + i) % 11) for j in numbers]}
+            one["scores"] |= {"other": [float((5 * j + i) % 7) for j in numbers]} if i % 4 else {}
+            one["weight"] = 1 + i % 3
             file.write(json.dumps(one) + "\n")
     return str(path)
 
@@ -119,11 +129,11 @@ def ragged_lists(tmp_path):
 def test_two_processes_make_what_one_makes(tiny, tiny_bert, ragged_lists, tmp_path):
     two, one = tmp_path / "two", tmp_path / "one"
     two.mkdir()
-    for loss in LOSSES:
-        (two / f"{loss}.toml").write_text(OBJECTIVE.format(loss=loss))
+    for name, text in OBJECTIVES.items():
+        (two / f"{name}.toml").write_text(text)
     ended = _launch([sys.executable, "-c", WORK, str(tiny_bert), ragged_lists, str(tiny), str(two)])
     assert [status for _, _, status in ended] == [0, 0], ended
-    for loss in LOSSES:
+    for loss in OBJECTIVES:
         objective, candidates = str(two / f"{loss}.toml"), f"{tiny}/candidates.trec"
         data = TrainData(lists=ragged_lists)
         validation = {"validate": str(tiny), "validate_candidates": candidates}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,26 @@ def loss_curves(logs: Logs) -> dict[tuple[str, str], list[Curve]]:
         if any(found):
             curves[key] = found
     return curves
+
+
+def routing_curves(logs: Logs) -> dict[str, dict[tuple[str, str], list[Curve]]]:
+    """Return how objectives with several teachers routed by step for each seed; empty where none did.
+
+    ``entropy`` is that of the teachers' weights, in nats, by backbone and objective. ``share`` is the largest share
+    that one teacher has, which tells a gate that has collapsed (1) from one that spreads its queries.
+    """
+    values: dict[str, Callable[[Mapping[str, Any]], float]] = {
+        "entropy": lambda one: one["routing_entropy"],
+        "share": lambda one: max(one["routing_share"].values(), default=0.0),
+    }
+    found = {}
+    for name, value in values.items():
+        curves = {
+            key: [[(one["step"], value(one)) for one in log if "routing_share" in one] for log in ones]
+            for key, ones in logs.items()
+        }
+        found[name] = {key: ones for key, ones in curves.items() if any(ones)}
+    return found
 
 
 def draw(curves: Mapping[tuple[str, str], Sequence[Curve]], label: str, folder: Path, name: str) -> str | None:

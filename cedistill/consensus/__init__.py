@@ -1,0 +1,1 @@
+"""Consensus over generations: students learn what several rankers agree on for queries without labels."""

@@ -1,0 +1,107 @@
+"""How good the labels are that each routing makes of the demo's teachers, before any student learns from them.
+
+Each way ranks a query's candidates by Σ_k w_k softmax(z_k), what a student's distribution is pulled towards. Gates
+learn on every other query of demo:train, with five seeds; all are measured on the other queries. Run from the root of
+the repository: python results/demo-teachers/labels.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cedistill.config.train_data import TrainData
+from cedistill.data.collections import open_collection
+from cedistill.data.files import writing
+from cedistill.data.pools import load_pools
+from cedistill.evaluation.compare import compare
+from cedistill.evaluation.measures import per_query
+from cedistill.mixture.gate import Gate, query_features
+from cedistill.mixture.routing import fused, gated, load_balance, oracle, supervised_target
+from cedistill.mixture.weights import agreement, heard_scores, uniform
+
+TEACHERS = ("ensemble-1", "ensemble-2", "ensemble-3", "candidates")
+SEEDS = (1, 2, 3, 4, 5)
+STEPS, LISTS, TAU, BALANCE = 400, 32, 0.3, 0.1
+MEASURE = "ndcg@10"
+
+
+def gate_weights(seed: int, features: Tensor, heard: Tensor, target: Tensor, learn: Tensor) -> Tensor:
+    """Return c [B, K] of a supervised gate that learnt from the lists ``learn``."""
+    torch.manual_seed(seed)
+    gate, signal = Gate(heard.shape[1]), heard.any(-1)
+    optimizer = torch.optim.Adam(gate.parameters(), 1e-2)
+    for _ in range(STEPS):
+        batch = learn[torch.randint(len(learn), (LISTS,))]
+        c = gate(features[batch], signal[batch])
+        optimizer.zero_grad()
+        (gated("supervised", c, target[batch], None).gate_loss + BALANCE * load_balance(c)).backward()
+        optimizer.step()
+    return gate(features, signal).detach()
+
+
+def main() -> None:
+    """Write labels.json and labels.md beside this file."""
+    runs = tuple(f"demo:train.{one}" for one in TEACHERS)
+    data = TrainData(dataset="demo:train", candidates="demo:train.candidates", teachers=runs)
+    pools = load_pools(data, labels=True, positives="retrieved")
+    rows = [pools.table[number] for number in range(pools.table.num_rows)]
+    rows = [row for row in rows if len(row["document_ids"]) == 50]
+    scores = torch.tensor([row["scores"] for row in rows])
+    labels = torch.tensor([row["labels"] for row in rows]) - 1  # grades 2 and 3 are relevant, as in the study
+    z, heard = heard_scores(scores, torch.ones_like(scores, dtype=torch.bool))
+    features = query_features(torch.zeros(len(rows), 50), z, heard, heard[:, 0], 1.0)
+    target = supervised_target(z, z, labels, heard, TAU)
+    learn, test = torch.arange(0, len(rows), 2), range(1, len(rows), 2)
+    qrels = open_collection("demo:train").qrels or {}
+    judged = {rows[place]["query_id"]: qrels[rows[place]["query_id"]] for place in test}
+
+    def measured(ranking: Tensor) -> dict[str, float]:
+        run = {
+            rows[place]["query_id"]: dict(zip(rows[place]["document_ids"], ranking[place].tolist(), strict=True))
+            for place in test
+        }
+        return per_query(run, judged, [MEASURE])[MEASURE]
+
+    def routed(weights: Tensor) -> dict[str, float]:
+        return measured((weights.unsqueeze(-1) * z.softmax(-1)).sum(1))
+
+    gates = [routed(gate_weights(seed, features, heard, target, learn)) for seed in SEEDS]
+    found = {name: measured(z[:, place]) for place, name in enumerate(TEACHERS)}
+    found |= {"uniform": routed(uniform(scores, heard)), "agreement": routed(agreement(scores, heard))}
+    found["supervised"] = {one: statistics.fmean(gate[one] for gate in gates) for one in gates[0]}
+    found |= {how: measured(fused(how, z, heard)) for how in ("zscore", "rrf")}
+    found["oracle"] = routed(oracle(z, labels, heard))
+    best = max(TEACHERS, key=lambda one: statistics.fmean(found[one].values()))
+    values = {name: {MEASURE: one} for name, one in found.items()}
+    tests = {base: {one["run"]: one for one in compare(base, values, [MEASURE])} for base in (best, "uniform")}
+    figures = {
+        name: {MEASURE: statistics.fmean(one.values())}
+        | {f"over {base}": {key: made[name][key] for key in ("difference", "p_holm")}
+           for base, made in tests.items() if name in made}
+        for name, one in found.items()
+    }  # fmt: skip
+    figures["supervised"]["seeds"] = [statistics.fmean(one.values()) for one in gates]
+    here = Path(__file__).parent
+    with writing(here / "labels.json") as file:
+        json.dump({"queries": len(judged), "best": best, "labels": figures}, file, indent=1)
+    lines = [
+        f"| labels of | nDCG@10 | over {best} | p | over uniform | p |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, one in figures.items():
+        cells = [f"{one[MEASURE]:.4f}"]
+        for base in (best, "uniform"):
+            test_ = one.get(f"over {base}")
+            cells += [f"{test_['difference']:+.4f}", f"{test_['p_holm']:.1g}"] if test_ else ["", ""]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    with writing(here / "labels.md") as file:
+        file.write("\n".join(lines) + f"\n\n{len(judged)} held-out queries; paired t-tests, Holm-corrected.\n")
+
+
+if __name__ == "__main__":
+    main()
