@@ -24,6 +24,9 @@ def train(
     ] = None,
     pairs: Annotated[str | None, typer.Option(help="File of scored pairs, or id triples or pairs.")] = None,
     lists: Annotated[str | None, typer.Option(help="JSONL file of lists with their texts.")] = None,
+    list_weights: Annotated[
+        str | None, typer.Option(help="File of how much each query counts, such as teach --shuffle's confidence.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimisation steps.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Queries (lists) per step.")] = None,
     list_size: Annotated[int | None, typer.Option(min=2, help="Documents of a list.")] = None,
@@ -54,7 +57,15 @@ def train(
     }
     settings = [f"{key}={value}" for key, value in given.items() if value is not None] + (set_ or [])
     teachers = tuple(teacher or ())
-    data = TrainData(source=source, dataset=dataset, candidates=candidates, teachers=teachers, pairs=pairs, lists=lists)
+    data = TrainData(
+        source=source,
+        dataset=dataset,
+        candidates=candidates,
+        teachers=teachers,
+        pairs=pairs,
+        lists=lists,
+        list_weights=list_weights,
+    )
     with phases() as phase:
         done = run(
             backbone,

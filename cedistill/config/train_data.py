@@ -12,6 +12,7 @@ class TrainData(Strict):
     """References to the data of a training run; what an objective does not need of it stays unread.
 
     ``dataset`` is a data set reference; ``candidates`` and ``teachers`` are runs; ``pairs`` and ``lists`` are files.
+    ``list_weights`` says how much each query's lists count (see ``cedistill.data.list_weights``).
     ``source`` is a training source of the study by name, whose texts are MS MARCO's unless a ``dataset`` is given.
     """
 
@@ -22,6 +23,7 @@ class TrainData(Strict):
     teachers: tuple[str, ...] = ()
     pairs: str | None = None
     lists: str | None = None
+    list_weights: str | None = None
 
 
 def bound(objective: Objective, data: TrainData) -> tuple[Objective, TrainData]:
@@ -54,6 +56,11 @@ def check_provides(objective: Objective, data: TrainData) -> None:
         raise InputError(
             f"objective {objective.title!r} needs training data, found none; give --dataset with --pairs, --candidates "
             "or --teacher, or give --lists, or --source"
+        )
+    if data.list_weights is not None and (data.dataset is None or data.source is not None or data.pairs is not None):
+        raise InputError(
+            "expected --list-weights with --dataset and --candidates or --teacher, found it with other data; "
+            'drop it (lists of --lists carry their own: "weight")'
         )
     if data.source is not None:
         _check_source(objective, data)

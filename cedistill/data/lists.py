@@ -35,7 +35,7 @@ class TrainingList(NamedTuple):
 
     ``teachers`` [K, N] float32 are the scores of each teacher, NaN where it gave none, and ``labels`` [N] the grades,
     at least 0, NaN where nobody judged; None where the objective does not ask for each (``lists.teachers``). ``weight``
-    is how much the teachers are to count in this list.
+    is how much the list counts.
     """
 
     query: str
@@ -87,11 +87,11 @@ class TrainingLists:
         chosen = draw(candidates, int(positive), self.lists, np.random.default_rng([self.seed, _DRAW, index]))
         ids = [pool["document_ids"][one] for one in chosen]
         drawn = self._texts(pool["query_id"], ids, candidates.targets[chosen])
+        drawn = drawn._replace(weight=float(pool.get("weight", 1.0)))
         if self.lists.teachers != "each":
             return drawn
         labels = np.maximum(candidates.grades[chosen], 0)
-        weight = float(pool.get("weight", 1.0))
-        return drawn._replace(teachers=candidates.teachers[:, chosen], labels=labels, weight=weight)
+        return drawn._replace(teachers=candidates.teachers[:, chosen], labels=labels)
 
     def _texts(self, query_id: str, document_ids: Sequence[str], targets: np.ndarray) -> TrainingList:
         try:

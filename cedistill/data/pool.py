@@ -36,7 +36,7 @@ class Pool(NamedTuple):
     """The documents of one query.
 
     ``labels`` [N] are grades, NaN where nobody judged. ``scores`` [K][N] are the teachers' scores, NaN where a teacher
-    gave none. ``weight`` is how much the teachers are to count here, for objectives that learn from each of them.
+    gave none. ``weight`` is how much the query's lists count (of an objective of several teachers, how much these do).
     """
 
     query_id: str
@@ -59,7 +59,8 @@ class Pools:
     """A memory-mapped table of pools, with the texts they name and the files they came from.
 
     The rows of ``table`` have the fields of ``Pool``. ``key`` names its content. ``first_rank`` is the rank of a pool's
-    first document among the candidates: 1, or 0 where a relevant document was put before them.
+    first document among the candidates: 1, or 0 where a relevant document was put before them. ``weighted`` says
+    whether lists count differently.
     """
 
     table: datasets.Dataset | PairTable | RunTable
@@ -68,6 +69,7 @@ class Pools:
     inputs: list[Input]
     key: str
     first_rank: int = 1
+    weighted: bool = False
 
 
 def pools_key(inputs: Iterable[Input], *choices: str) -> str:

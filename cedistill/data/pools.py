@@ -14,6 +14,7 @@ from cedistill.config.train_data import TrainData
 from cedistill.data.collections import Collection, check_texts, open_collection, require_labels
 from cedistill.data.digests import file_digest
 from cedistill.data.fetch import Advance
+from cedistill.data.list_weights import read_list_weights
 from cedistill.data.pair_table import check_pair_texts, pair_table
 from cedistill.data.pairs import read_pairs
 from cedistill.data.pool import Input, Pool, Pools, mapped_pools, pools_key
@@ -71,15 +72,19 @@ def _drawn_from_runs(data: TrainData, collection: Collection, labels: bool, posi
     if labels:
         require_labels(collection)
     teacher_paths = [run_path(one) for one in data.teachers]
+    weight_paths = [Path(data.list_weights)] if data.list_weights else []
     candidates_paths = _candidates(data.candidates, collection)
     inputs = [*_inputs("dataset", collection.files), *_inputs("candidates", candidates_paths)]
-    inputs += _inputs("teacher", teacher_paths)
+    inputs += [*_inputs("teacher", teacher_paths), *_inputs("list weights", weight_paths)]
+    weights = read_list_weights(weight_paths[0]) if weight_paths else {}
     runs = [_with_texts(path, collection) for path in candidates_paths]
     teachers = [read_run(path) if runs else _with_texts(path, collection) for path in teacher_paths]
     join = labels and positives == "judged"
     pools = _from_runs(runs[0] if runs else None, teachers, collection, labels, join)
+    pools = (one._replace(weight=weights.get(one.query_id, 1.0)) for one in pools)
     key = pools_key(inputs, str(labels), positives)
-    return Pools(mapped_pools(key, pools), collection.queries, collection.documents, inputs, key)
+    table = mapped_pools(key, pools)
+    return Pools(table, collection.queries, collection.documents, inputs, key, weighted=bool(weights))
 
 
 def _drawn_for_pairs(path: Path, candidates: str | None, collection: Collection) -> Pools:
@@ -182,4 +187,5 @@ def _from_text_lists(path: Path) -> Pools:
     )
     inputs = _inputs("lists", [path])
     key = pools_key(inputs)
-    return Pools(mapped_pools(key, rows), queries, documents, inputs, key)
+    weighted = any(one[-1] != 1 for one in pools)
+    return Pools(mapped_pools(key, rows), queries, documents, inputs, key, weighted=weighted)

@@ -19,7 +19,7 @@ _LAYOUT = '{"query", "docs", "labels"?, "scores"?} or {"query", "pos", "neg", "p
 class TextList:
     """A query and N documents; labels and every teacher's scores have N numbers.
 
-    ``weight`` is how much the teachers are to count in this list, for objectives that learn from each of them.
+    ``weight`` is how much the list counts (of an objective of several teachers, how much these do).
     """
 
     query: str

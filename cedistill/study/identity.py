@@ -52,7 +52,7 @@ def scored_identity(data: TrainData) -> Any:
 
 
 def _train_data(data: TrainData) -> Any:
-    files = [_file(Path(one)) if one else None for one in (data.pairs, data.lists)]
+    files = [_file(Path(one)) if one else None for one in (data.pairs, data.lists, data.list_weights)]
     runs = [data.candidates and _run(data.candidates)]
     runs += [teacher_identity(one) if is_made(one) else _run(one) for one in data.teachers]
     parts = [_dataset(data.dataset) if data.dataset else None, runs, files]

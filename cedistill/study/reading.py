@@ -26,7 +26,7 @@ from cedistill.study.teachers import is_made, teacher_beside
 
 logger = logging.getLogger(__name__)
 
-_REFERENCES = ("dataset", "candidates", "teachers", "pairs", "lists", "benchmark")
+_REFERENCES = ("dataset", "candidates", "teachers", "pairs", "lists", "list_weights", "benchmark")
 
 
 class _OfBenchmark(Strict):

@@ -22,7 +22,7 @@ class ListBatch(TypedDict):
 
     Where lists carry each teacher's scores: ``teachers`` [B, K, N] float32 and ``teacher_mask`` [B, K, N] bool, True
     where teacher k scored a real document; scores are 0 elsewhere. K is the most teachers of a list. ``labels`` [B, N]
-    float32 stand beside them, NaN where nobody judged, and ``weights`` [B], how much a list's teachers are to count.
+    float32 stand beside them, NaN where nobody judged. ``weights`` [B] float32 say how much each list counts.
     """
 
     pairs: Batch
@@ -30,8 +30,8 @@ class ListBatch(TypedDict):
     mask: Tensor
     teachers: NotRequired[Tensor]
     teacher_mask: NotRequired[Tensor]
+    weights: Tensor
     labels: NotRequired[Tensor]
-    weights: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Collator:
         mask = np.arange(counts.max()) < counts[:, None]
         targets = np.zeros(mask.shape, np.float32)
         targets[mask] = np.concatenate([one.targets for one in lists])
-        whole = ListBatch(pairs=batch, targets=torch.from_numpy(targets), mask=torch.from_numpy(mask))
+        weights = torch.tensor([one.weight for one in lists], dtype=torch.float32)
+        whole = ListBatch(pairs=batch, targets=torch.from_numpy(targets), mask=torch.from_numpy(mask), weights=weights)
         scores = [one.teachers for one in lists if one.teachers is not None]
         if len(scores) == len(lists):
             teachers, teacher_mask = stacked(scores, mask.shape[1])
@@ -62,7 +63,6 @@ class Collator:
                 [np.full(len(one.documents), np.nan) if one.labels is None else one.labels for one in lists]
             )
             whole["labels"] = torch.from_numpy(labels)
-            whole["weights"] = torch.tensor([one.weight for one in lists])
         return whole
 
 

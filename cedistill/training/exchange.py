@@ -33,6 +33,7 @@ def gather_lists(
     width: int,
     teachers: Tensor | None = None,
     teacher_mask: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Return scores, targets and mask of the whole step, [lists, width], from every process's share.
 
@@ -46,14 +47,16 @@ def gather_lists(
         width: at least the N of every process.
         teachers: each teacher's scores, [own, K, N], the same K in every process; they come fourth, [lists, K, width].
         teacher_mask: bool, of the same shape; comes fifth.
+        weights: how much each list counts, [own]; comes last, [lists].
     """
     each = [one for one in (teachers, teacher_mask) if one is not None]
     count, number = processes.count(), processes.number()
     if count == 1:
-        return scores, targets, mask, *each
+        return scores, targets, mask, *each, *([] if weights is None else [weights])
     rows = len(share(lists, 0, count))  # no process has more
     room = (0, width - mask.shape[1], 0, rows - mask.shape[0])
     planes = [scores.detach(), targets, mask, *(plane for one in each for plane in one.unbind(1))]
+    planes += [] if weights is None else [weights.unsqueeze(-1).expand_as(mask)]
     own = torch.stack([functional.pad(one.to(scores.dtype), room) for one in planes])
     parts = [torch.empty_like(own) for _ in range(count)]
     distributed.all_gather(parts, own)
@@ -62,9 +65,10 @@ def gather_lists(
     values = torch.cat(every, dim=1)
     differentiable = [one[0] for one in every]
     differentiable[number] = functional.pad(scores, room[:2])
-    of_teachers = [one.transpose(0, 1) for one in values[3:].chunk(2)] if each else []
+    last = [] if weights is None else [values[-1, :, 0]]
+    of_teachers = [one.transpose(0, 1) for one in values[3 : len(values) - len(last)].chunk(2)] if each else []
     of_teachers = [one if place == 0 else one > 0 for place, one in enumerate(of_teachers)]
-    return torch.cat(differentiable), values[1], values[2] > 0, *of_teachers
+    return torch.cat(differentiable), values[1], values[2] > 0, *of_teachers, *last
 
 
 def sum_gradients(parameters: Iterable[Parameter]) -> None:

@@ -20,7 +20,7 @@ from cedistill.model.precision import autocast, choose_precision
 from cedistill.model.reranker import default_device
 from cedistill.training.collate import make_collator
 from cedistill.training.exchange import same_weights
-from cedistill.training.loss import objective_loss
+from cedistill.training.loss import objective_loss, weighted_loss
 from cedistill.training.memory import graph_tokens
 from cedistill.training.record import Progress, Record
 from cedistill.training.trained_loss import TrainedLoss
@@ -60,10 +60,11 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     tokens = training.graph_tokens or graph_tokens(job.model, encoder, autocast(precision, arguments.device))
     collator = make_collator(encoder, job.model, arguments.device, precision, tokens)
     validate = job.validation
+    plain, weighted = objective_loss(job.objective), lists.pools.weighted
     trainer = ListTrainer(
-        loss=job.loss if job.loss is not None else objective_loss(job.objective),
+        loss=job.loss if job.loss is not None else weighted_loss(plain) if weighted else plain,
         precision=precision,
-        step=Step(job.plan.lists_per_step, job.objective.lists.size, tokens),
+        step=Step(job.plan.lists_per_step, job.objective.lists.size, tokens, weighted),
         validation=(lambda: validate(job.model, encoder, precision)) if validate else None,
         model=job.model,
         args=arguments,

@@ -31,6 +31,7 @@ class Step(NamedTuple):
     lists: int
     list_size: int
     graph_tokens: int
+    weighted: bool = False
 
 
 class ListTrainer(Trainer):
@@ -67,14 +68,17 @@ class ListTrainer(Trainer):
         places, targets, mask = (one.to(device, non_blocking=True) for one in (places, batch["targets"], batch["mask"]))
         own = isinstance(self.loss, TrainedLoss)
         batch = packed(batch) if own else batch
+        weights = batch["weights"].to(device) if self.step.weighted and not own else None
         teachers, teacher_mask = (batch[name].to(device) if name in batch else None for name in _EACH)
         self.pairs_seen += len(places)
 
         def loss_of(flat: Tensor) -> Tensor:
             scores = flat.new_zeros(mask.numel()).scatter(0, places, flat).view(mask.shape)
             with targets_checked():
-                step = gather_lists(scores, targets, mask, self.step.lists, self.step.list_size, teachers, teacher_mask)
-                each: dict[str, Any] = dict(zip(_EACH, step[3:], strict=False))
+                shape = self.step.lists, self.step.list_size
+                step = gather_lists(scores, targets, mask, *shape, teachers, teacher_mask, weights)
+                names = (*(_EACH if teachers is not None else ()), *(("weights",) if weights is not None else ()))
+                each: dict[str, Any] = dict(zip(names, step[3:], strict=True))
                 if own:
                     each = unpacked(each) | {"step": self.state.global_step, "steps": self.state.max_steps}
                 return self.loss(*step[:3], **each)
