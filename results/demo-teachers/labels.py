@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ from cedistill.mixture.gate import Gate, query_features
 from cedistill.mixture.routing import fused, gated, load_balance, oracle, supervised_target
 from cedistill.mixture.weights import agreement, heard_scores, uniform
 
-TEACHERS = ("ensemble-1", "ensemble-2", "ensemble-3", "candidates")
+MEMBERS = ("ensemble-1", "ensemble-2", "ensemble-3")
+SETS = {"The three members and word overlap": (*MEMBERS, "candidates"), "The three members alone": MEMBERS}
 SEEDS = (1, 2, 3, 4, 5)
 STEPS, LISTS, TAU, BALANCE = 400, 32, 0.3, 0.1
 MEASURE = "ndcg@10"
@@ -44,9 +46,9 @@ def gate_weights(seed: int, features: Tensor, heard: Tensor, target: Tensor, lea
     return gate(features, signal).detach()
 
 
-def main() -> None:
-    """Write labels.json and labels.md beside this file."""
-    runs = tuple(f"demo:train.{one}" for one in TEACHERS)
+def quality(teachers: tuple[str, ...]) -> dict[str, Any]:
+    """Return the quality of the labels of each teacher and each routing, with tests against the best and uniform."""
+    runs = tuple(f"demo:train.{one}" for one in teachers)
     data = TrainData(dataset="demo:train", candidates="demo:train.candidates", teachers=runs)
     pools = load_pools(data, labels=True, positives="retrieved")
     rows = [pools.table[number] for number in range(pools.table.num_rows)]
@@ -71,12 +73,12 @@ def main() -> None:
         return measured((weights.unsqueeze(-1) * z.softmax(-1)).sum(1))
 
     gates = [routed(gate_weights(seed, features, heard, target, learn)) for seed in SEEDS]
-    found = {name: measured(z[:, place]) for place, name in enumerate(TEACHERS)}
+    found = {name: measured(z[:, place]) for place, name in enumerate(teachers)}
     found |= {"uniform": routed(uniform(scores, heard)), "agreement": routed(agreement(scores, heard))}
     found["supervised"] = {one: statistics.fmean(gate[one] for gate in gates) for one in gates[0]}
     found |= {how: measured(fused(how, z, heard)) for how in ("zscore", "rrf")}
     found["oracle"] = routed(oracle(z, labels, heard))
-    best = max(TEACHERS, key=lambda one: statistics.fmean(found[one].values()))
+    best = max(teachers, key=lambda one: statistics.fmean(found[one].values()))
     values = {name: {MEASURE: one} for name, one in found.items()}
     tests = {base: {one["run"]: one for one in compare(base, values, [MEASURE])} for base in (best, "uniform")}
     figures = {
@@ -86,21 +88,37 @@ def main() -> None:
         for name, one in found.items()
     }  # fmt: skip
     figures["supervised"]["seeds"] = [statistics.fmean(one.values()) for one in gates]
-    here = Path(__file__).parent
-    with writing(here / "labels.json") as file:
-        json.dump({"queries": len(judged), "best": best, "labels": figures}, file, indent=1)
+    return {"queries": len(judged), "best": best, "labels": figures}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return one set's quality as Markdown."""
+    best = found["best"]
     lines = [
         f"| labels of | nDCG@10 | over {best} | p | over uniform | p |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, one in figures.items():
+    for name, one in found["labels"].items():
         cells = [f"{one[MEASURE]:.4f}"]
         for base in (best, "uniform"):
-            test_ = one.get(f"over {base}")
-            cells += [f"{test_['difference']:+.4f}", f"{test_['p_holm']:.1g}"] if test_ else ["", ""]
+            test = one.get(f"over {base}")
+            cells += [f"{test['difference']:+.4f}", f"{test['p_holm']:.1g}"] if test else ["", ""]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write labels.json and labels.md beside this file."""
+    here = Path(__file__).parent
+    found = {title: quality(teachers) for title, teachers in SETS.items()}
+    with writing(here / "labels.json") as file:
+        json.dump(found, file, indent=1)
     with writing(here / "labels.md") as file:
-        file.write("\n".join(lines) + f"\n\n{len(judged)} held-out queries; paired t-tests, Holm-corrected.\n")
+        for title, one in found.items():
+            file.write(f"## {title}\n\n{table(one)}\n\n")
+        file.write(
+            "1500 held-out queries; paired t-tests, Holm-corrected; a gate's figure is the mean of five seeds.\n"
+        )
 
 
 if __name__ == "__main__":
