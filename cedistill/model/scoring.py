@@ -70,7 +70,7 @@ def score_stream(
             following = next(windows, None)
             pending = None if following is None else worker.submit(prepare, following)
             with _evaluating(model), torch.inference_mode(), autocast(precision, device):
-                scores = logits(compiled or model, batch)
+                scores = logits(model if compiled is None else compiled, batch)
             yield scores.cpu().numpy()
 
 

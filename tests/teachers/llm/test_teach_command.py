@@ -125,7 +125,9 @@ def test_ctrl_c_waits_for_what_is_under_way_and_keeps_it(run, command, tmp_path)
 
     with serving(Chat(highest_title_first, slow)) as chat:
         line = command(chat, "--workers", "2")
-        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+        # A shell's background jobs, and what they start, ignore Ctrl-C.
+        heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **heed) as process:
             while len(chat.requests) < 6:
                 assert process.poll() is None
                 time.sleep(0.005)
