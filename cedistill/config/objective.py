@@ -178,7 +178,8 @@ class Objective(Strict):
     def _pairs_are_pairs(self) -> Objective:
         for name in ("base", "mini", "micro"):
             group = getattr(self.training, name)
-            if group is not None and group.pairs is not None and self.lists.kind != "pairs":
+            counted = group is not None and group.pairs is not None and self.training.queries is None
+            if counted and self.lists.kind != "pairs":
                 raise ValueError(
                     f"training.{name}.pairs: expected 'queries' for lists of kind {self.lists.kind!r}, "
                     "found 'pairs'; rename it"
