@@ -81,7 +81,7 @@ def test_logits_do_not_depend_on_chunks_and_padding(family):
         whole = logits(model, batch_of(family, 10**9, 100))
         chunked = logits(model, batch_of(family, 300, 2))
         alone = torch.cat([logits(model, batch_of(family, 300, 1, [pair])) for pair in TEXTS])
-    assert whole.std() > 0.1  # the pairs do score differently
+    assert whole.std() > 0.01  # the pairs do score differently, a thousand times the tolerance
     torch.testing.assert_close(chunked, whole, rtol=0, atol=1e-5)
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-5)
 

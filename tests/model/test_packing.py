@@ -74,7 +74,7 @@ def test_packed_scores_and_gradients_are_those_of_padded_pairs(family, lengths):
         batch = make_batch(random_pairs(model, LENGTHS[lengths]), 0, 10**6, 0, prepare_packing(twin))
         torch.testing.assert_close(logits(twin, batch), padded, rtol=0, atol=1e-5)
     if len(padded) > 3:
-        assert padded.std() > 0.05
+        assert padded.std() > 0.01
 
 
 @pytest.mark.parametrize("family", PACKED)
