@@ -140,6 +140,7 @@ class Training(Strict):
     graph_tokens: PositiveInt | None = Field(
         None, description="tokens of a step whose activations are kept; the others are computed twice. None: by memory"
     )
+    compile: bool = Field(False, description="run the encoder through torch.compile; worth its minute on a GPU only")
     validate_every: PositiveInt = 5000
     patience: PositiveInt | None = Field(None, description="validations without a better figure before training stops")
     base: Group | None = None

@@ -17,15 +17,15 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from cedistill.model.dropout import kept
+
 NAME = "cedistill_packed"
 RUN_TOKENS = 512
 """On a processor, most tokens of the pairs that attend at once: their weights then stay in its cache."""
-DRAWS = 2**16
-"""A weight is dropped by comparing 16 random bits: the rate is exact to 1 / 65536, and four weights take one draw."""
 
 
 class Rows(NamedTuple):
-    """Queries, keys and values of all tokens, [T, heads, width] each."""
+    """Keys and values of all T tokens, [T, heads, width]; queries of all of them, or of one token a pair."""
 
     query: Tensor
     key: Tensor
@@ -66,15 +66,40 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, is_causal=False)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rows = Rows(*(tensor[0].transpose(0, 1) for tensor in (query, key, value)))
-    if torch.compiler.is_compiling() and query.device.type != "cuda":
-        output = _opaque(*rows, cu_seq_lens_q, scale, sliding_window)
-    elif query.device.type != "cuda":
-        output = by_segment(rows, cu_seq_lens_q, scale, dropout, sliding_window)
-    elif dropout == 0.0 and query.dtype in (torch.bfloat16, torch.float16):
-        output = by_flash(rows, cu_seq_lens_q, _longest(max_length_q, cu_seq_lens_q), scale, sliding_window)
-    else:
-        output = by_jagged(rows, cu_seq_lens_q, _longest(max_length_q, cu_seq_lens_q), scale, dropout, sliding_window)
+    output = attend(rows, cu_seq_lens_q, max_length_q, scale, dropout, sliding_window)
     return output.unsqueeze(0), None
+
+
+def attend(
+    rows: Rows,
+    starts: Tensor,
+    longest: int | None,
+    scale: float,
+    dropout: float = 0.0,
+    window: int | None = None,
+) -> Tensor:
+    """Return attention within each pair, [queries, heads, width], by the way that suits the device.
+
+    Args:
+        rows: of T tokens, pairs one after the other.
+        starts: where pairs start, and T, int32 [pairs + 1].
+        longest: tokens of the longest pair; None to find out, for which a GPU is waited.
+        scale: factor of the products.
+        dropout: share of the attention's weights that is dropped.
+        window: a token sees those fewer than this many places away; None for all.
+    """
+    kind = rows.query.device.type
+    if kind == "cuda":
+        most = int(starts.diff().max()) if longest is None else longest
+        if dropout == 0.0 and rows.query.dtype in (torch.bfloat16, torch.float16):
+            return by_flash(rows, starts, most, scale, window)
+        return by_jagged(rows, starts, most, scale, dropout, window)
+    if torch.compiler.is_compiling():
+        # It would compile the loop anew for each combination of lengths.
+        if torch.is_grad_enabled():
+            return _uncompiled(rows, starts, scale, dropout, window)
+        return _opaque(*rows, starts, scale, window)
+    return by_segment(rows, starts, scale, dropout, window)
 
 
 def by_flash(rows: Rows, starts: Tensor, longest: int, scale: float, window: int | None = None) -> Tensor:
@@ -82,7 +107,8 @@ def by_flash(rows: Rows, starts: Tensor, longest: int, scale: float, window: int
     from torch.nn.attention.varlen import varlen_attn
 
     reach = -1 if window is None else window - 1
-    output = varlen_attn(*rows, starts, starts, longest, longest, scale=scale, window_size=(reach, reach))
+    own, most = _of_queries(rows, starts, longest)
+    output = varlen_attn(*rows, own, starts, most, longest, scale=scale, window_size=(reach, reach))
     return cast(Tensor, output)
 
 
@@ -96,13 +122,22 @@ def by_jagged(
     """
     if window is not None and longest > window:
         raise ValueError(f"expected full attention, or pairs within a window of {window}, found one of {longest}")
-    offsets = starts.long()  # one for all three, as jagged tensors of one shape have
+    # Keys and values share their offsets, as jagged tensors of one shape do; queries of all tokens do too.
+    offsets = starts.long()
+    own, most = _of_queries(rows, offsets, longest)
     query, key, value = (
-        torch.nested.nested_tensor_from_jagged(one, offsets=offsets, min_seqlen=1, max_seqlen=longest).transpose(1, 2)
-        for one in rows
+        torch.nested.nested_tensor_from_jagged(one, offsets=places, min_seqlen=1, max_seqlen=top).transpose(1, 2)
+        for one, places, top in zip(rows, (own, offsets, offsets), (most, longest, longest), strict=True)
     )
     output = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale)
     return output.transpose(1, 2).values()
+
+
+def _of_queries(rows: Rows, starts: Tensor, longest: int) -> tuple[Tensor, int]:
+    """Return where the queries of each pair start, and the most of a pair."""
+    if len(rows.query) == len(rows.key):
+        return starts, longest
+    return torch.arange(len(starts), dtype=starts.dtype, device=starts.device), 1
 
 
 def by_segment(rows: Rows, starts: Tensor, scale: float, dropout: float = 0.0, window: int | None = None) -> Tensor:
@@ -111,13 +146,24 @@ def by_segment(rows: Rows, starts: Tensor, scale: float, dropout: float = 0.0, w
     Pairs that are sorted by length make the longest runs.
     """
     runs = list(_runs(starts.diff().tolist()))
-    sizes = [count * length for count, length in runs]
+    every = len(rows.query) == len(rows.key)
+    asked = [(count, length if every else 1) for count, length in runs]
+    tokens, queries = ([count * length for count, length in shapes] for shapes in (runs, asked))
+    cut = (rows.query.split(queries), rows.key.split(tokens), rows.value.split(tokens))
     outputs = []
-    for run, *tensors in zip(runs, *(tensor.split(sizes) for tensor in rows), strict=True):
-        mask = None if window is None or run[1] <= window else _band(run[1], window, tensors[0].device)
-        query, key, value = (tensor.unflatten(0, run).transpose(1, 2) for tensor in tensors)
+    for run, of_queries, *tensors in zip(runs, asked, *cut, strict=True):
+        shapes = (of_queries, run, run)
+        query, key, value = (
+            one.unflatten(0, shape).transpose(1, 2) for one, shape in zip(tensors, shapes, strict=True)
+        )
+        mask = None
+        if window is not None and run[1] > window:
+            mask = _band(run[1], window, query.device)[: of_queries[1]]
         outputs.append(_attention(query, key, value, mask, scale, dropout).transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs)
+
+
+_uncompiled = torch.compiler.disable(by_segment)
 
 
 def _runs(lengths: list[int]) -> Iterator[tuple[int, int]]:
@@ -137,7 +183,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, s
         products = products.masked_fill(~mask, -torch.inf)
     weights = products.softmax(-1).to(value.dtype)
     if dropout:
-        weights = weights * _kept(weights, dropout) * (1 / (1 - dropout))
+        weights = weights * kept(weights, dropout) * (1 / (1 - dropout))
     return weights @ value
 
 
@@ -145,7 +191,6 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, s
 def _opaque(
     query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float, window: int | None = None
 ) -> Tensor:
-    # What torch.compile does not look into: it would compile the loop anew for each combination of lengths.
     return by_segment(Rows(query, key, value), starts, scale, window=window)
 
 
@@ -154,19 +199,9 @@ def _(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, scale: float, w
     return torch.empty_like(query, memory_format=torch.contiguous_format)
 
 
-def _kept(like: Tensor, dropout: float) -> Tensor:
-    draws = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
-    bits = draws.random_(-(2**63), None).view(torch.int16)[: like.numel()].view_as(like)
-    return bits >= round(dropout * DRAWS) - DRAWS // 2
-
-
 def _band(length: int, window: int, device: torch.device) -> Tensor:
     places = torch.arange(length, device=device)
     return (places[:, None] - places).abs() < window
-
-
-def _longest(given: int | None, starts: Tensor) -> int:
-    return int(starts.diff().max()) if given is None else given
 
 
 def packed_mask(attention_mask: Tensor | None = None, **keywords: Any) -> Tensor | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cedistill.model.attention import NAME
+from cedistill.model.layers import take_packed_chunks
 
 ENCODERS = {
     "BertForSequenceClassification": "encoder",
@@ -64,6 +65,8 @@ def prepare_packing(model: Any) -> Packing:
     encoder = model.base_model.get_submodule(part)
     if _one_row_a_pair not in encoder._forward_hooks.values():
         encoder.register_forward_hook(_one_row_a_pair, with_kwargs=True)
+        if part:
+            take_packed_chunks(encoder.layer)
     if model.config._attn_implementation != NAME:
         model.set_attn_implementation(NAME)
     roberta = model.config.model_type in ("roberta", "xlm-roberta")
@@ -76,7 +79,10 @@ def _one_row_a_pair(encoder: nn.Module, inputs: tuple[Any, ...], keywords: dict[
         return None
     hidden = output.last_hidden_state[0]
     pooling = getattr(getattr(encoder, "config", None), "classifier_pooling", "cls")
-    rows = _means(hidden, starts) if pooling == "mean" else hidden.index_select(0, starts[:-1])
+    if len(hidden) == len(starts) - 1:  # the last layer gave the first tokens only, or there are no others
+        rows = hidden
+    else:
+        rows = _means(hidden, starts) if pooling == "mean" else hidden.index_select(0, starts[:-1])
     output.last_hidden_state = rows.unsqueeze(1)
     return output
 

@@ -14,7 +14,8 @@ class Shape(NamedTuple):
 
     ``gated``: the inner layer has three matrices in place of two (ModernBERT). ``window``: two of three layers attend
     to that many positions only, 0 for none. ``relative``: attention also multiplies queries and keys with relative
-    positions (DeBERTa), which triples the products of two positions.
+    positions (DeBERTa), which triples the products of two positions. ``first_only``: the last layer computes keys and
+    values of all tokens and nothing else but a pair's first token, as packed encoders of BERT's kind do.
     """
 
     layers: int
@@ -24,10 +25,15 @@ class Shape(NamedTuple):
     gated: bool = False
     window: int = 0
     relative: bool = False
+    first_only: bool = False
 
 
 def _modern(layers: int, width: int, inner: int) -> Shape:
     return Shape(layers, width, inner, 50_368, gated=True, window=128)
+
+
+def _bert(layers: int, width: int, inner: int, vocabulary: int) -> Shape:
+    return Shape(layers, width, inner, vocabulary, first_only=True)
 
 
 SHAPES = {
@@ -37,11 +43,11 @@ SHAPES = {
     "ettin-150m": _modern(22, 768, 1152),
     "modernbert-base": _modern(22, 768, 1152),
     "modernbert-large": _modern(28, 1024, 2624),
-    "minilm-l6": Shape(6, 384, 1536, 30_522),
-    "minilm-l12": Shape(12, 384, 1536, 30_522),
-    "bert-base": Shape(12, 768, 3072, 30_522),
-    "electra-base": Shape(12, 768, 3072, 30_522),
-    "roberta-base": Shape(12, 768, 3072, 50_265),
+    "minilm-l6": _bert(6, 384, 1536, 30_522),
+    "minilm-l12": _bert(12, 384, 1536, 30_522),
+    "bert-base": _bert(12, 768, 3072, 30_522),
+    "electra-base": _bert(12, 768, 3072, 30_522),
+    "roberta-base": _bert(12, 768, 3072, 50_265),
     "deberta-v3-base": Shape(12, 768, 3072, 128_100, relative=True),
     "naver/splade-v3-distilbert": Shape(6, 768, 3072, 30_522),
 }
@@ -78,7 +84,11 @@ def forward_flops(shape: Shape, tokens: float) -> float:
     local = min(tokens, shape.window) if shape.window else tokens
     reached = (tokens + 2 * local) / 3  # one layer of three attends to all positions
     products = 4 * shape.width * tokens * reached * (3 if shape.relative else 1)
-    return shape.layers * (matrices * tokens + products)
+    if not shape.first_only:
+        return shape.layers * (matrices * tokens + products)
+    keys_and_values = 4 * shape.width**2
+    last = keys_and_values * tokens + matrices - keys_and_values + 4 * shape.width * tokens
+    return (shape.layers - 1) * (matrices * tokens + products) + last
 
 
 def _configured(config: dict[str, Any]) -> Shape | None:
@@ -87,6 +97,6 @@ def _configured(config: dict[str, Any]) -> Shape | None:
         return None
     layers, width, inner, vocabulary = (int(config[name]) for name in names)
     kind = str(config.get("model_type", ""))
-    modern = kind == "modernbert"
+    modern, alike = kind == "modernbert", kind in ("bert", "electra", "roberta", "xlm-roberta")
     window = int(config.get("local_attention", 128)) if modern else 0
-    return Shape(layers, width, inner, vocabulary, modern, window, relative=kind.startswith("deberta"))
+    return Shape(layers, width, inner, vocabulary, modern, window, kind.startswith("deberta"), first_only=alike)

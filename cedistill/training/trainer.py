@@ -48,10 +48,15 @@ class ListTrainer(Trainer):
         precision: str,
         step: Step,
         validation: Callable[[], dict[str, float]] | None,
+        compiled: Callable[..., Any] | None = None,
         **trainer: Any,
     ) -> None:
-        """Take the loss, the precision, the shape of a step and the validation besides what Trainer takes."""
+        """Take the loss, the precision, the shape of a step and the validation besides what Trainer takes.
+
+        ``compiled`` is what scores the pairs of a step in place of the model.
+        """
         self.loss, self.precision, self.step, self.validation = loss, precision, step, validation
+        self.compiled = compiled
         self.pairs_seen = 0
         super().__init__(**trainer)
         # Not wrapped for several processes: gradients are summed here, once a step, however many chunks it took.
@@ -84,7 +89,7 @@ class ListTrainer(Trainer):
                 return self.loss(*step[:3], **each)
 
         context = functools.partial(autocast, self.precision, device)
-        score = functools.partial(chunk_logits, model)
+        score = functools.partial(chunk_logits, model if self.compiled is None else self.compiled)
         loss = backward(score, batch["pairs"], loss_of, self.step.graph_tokens, context)
         sum_gradients(model.parameters())
         return loss

@@ -204,6 +204,32 @@ def test_jagged_attention_equals_attention_by_segment():
         by_jagged(Rows(query, key, value), starts, 7, 0.3, window=6)
 
 
+@pytest.mark.parametrize("attend", [by_segment, lambda rows, starts, scale: by_jagged(rows, starts, 7, scale)])
+def test_attention_of_first_tokens_is_that_of_all_tokens_there(attend):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(19, 3, 8, requires_grad=True) for _ in range(3))
+    starts = torch.tensor([0, 7, 14, 15, 19], dtype=torch.int32)
+    expected = by_segment(Rows(query, key, value), starts, 0.3)[starts[:-1]]
+    found = attend(Rows(query[starts[:-1]], key, value), starts, 0.3)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    left = torch.autograd.grad((found * weights).sum(), (query, key, value))
+    right = torch.autograd.grad((expected * weights).sum(), (query, key, value))
+    torch.testing.assert_close(left, right)
+
+
+def test_the_last_layer_reads_first_tokens_only():
+    model = classifier_of("bert")
+    packing = prepare_packing(model)
+    rows = []
+    for layer in model.bert.encoder.layer:
+        layer.intermediate.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    logits(model, make_batch(random_pairs(model, [7, 3, 5]), 0, 100, 0, packing))
+    assert rows == [15, 3]
+    copied = copy.deepcopy(model)  # and neither copies nor their weights' names know of it
+    assert list(copied.state_dict()) == list(classifier_of("bert").state_dict())
+
+
 def test_dropout_of_attention_keeps_means_and_its_rate():
     torch.manual_seed(0)
     length, width = 64, 4
