@@ -43,6 +43,7 @@ def main() -> None:
     options.add_argument("--output", type=Path, default=RESULTS)
     options.add_argument("--objective", action="append", choices=list(TRAINED), help="train this; may be repeated")
     options.add_argument("--precision", action="append", choices=list(machine.TYPES), help="train in this; as well")
+    options.add_argument("--compiled", action="store_true", help="encoders through torch.compile too; always on a GPU")
     options.add_argument("--clock", choices=list(machine.CLOCKS), default="wall")
     given = options.parse_args()
     machine.choose_clock(given.clock)
@@ -152,6 +153,10 @@ def encoders_(given: argparse.Namespace) -> dict[str, Any]:
                 for tokens in (encoders.TOKENS, encoders.LONG)
             ],
             "training": list(trained.values()),
+            "compiled": [
+                encoders.training(name, precision, place, size, given.repetitions, compiled=True)
+                for size in (sizes if kind == "cuda" or given.compiled else ())
+            ],
             "study": {
                 objective: one
                 | {"steps_per_second": trained[one["documents"]]["steps_per_second"]}

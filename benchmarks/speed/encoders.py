@@ -96,7 +96,9 @@ def scoring(
     return {"tokens": tokens, "pairs_per_second": pairs / seconds, "flops_per_second": flops}
 
 
-def training(name: str, precision: str, place: torch.device, documents: int, repetitions: int) -> dict[str, Any]:
+def training(
+    name: str, precision: str, place: torch.device, documents: int, repetitions: int, compiled: bool = False
+) -> dict[str, Any]:
     """Return steps a second of ``documents`` pairs a step: forward, loss, backward, clipping, AdamW.
 
     Batches are ready before the clock starts: text is what loader workers are for.
@@ -106,9 +108,10 @@ def training(name: str, precision: str, place: torch.device, documents: int, rep
     groups = [passage_lengths(documents, seed=seed) for seed in range(4)]
     batches = itertools.cycle([make(random_pairs(lengths)) for lengths in groups])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    run = torch.compile(model, dynamic=True) if compiled else model
 
     def once() -> None:
-        step(model, next(batches), optimizer, precision, place)
+        step(run, next(batches), optimizer, precision, place)
 
     seconds = _best(once, repetitions, each=4)
     flops = 3 * np.mean([sum(forward_flops(SHAPES[name], one) for one in lengths) for lengths in groups]) / seconds

@@ -48,17 +48,17 @@ def measure(backbone: str, size: int, words: int, kept: int, precision: str) -> 
     from cedistill.losses import get_loss
     from cedistill.model.backbones import load_backbone
     from cedistill.model.encode import make_encoder, max_positions
-    from cedistill.model.forward import chunk_limits, chunk_logits
+    from cedistill.model.forward import chunk_logits
     from cedistill.model.precision import autocast
     from cedistill.model.reranker import default_device
-    from cedistill.training.collate import Collator
+    from cedistill.training.collate import make_collator
     from cedistill.training.gradient_cache import backward, scored_twice
 
     device = default_device()
     model, tokenizer = load_backbone(backbone, 0)
     model.to(device).train()
-    tokens, rows = chunk_limits(device)
-    collate = Collator(make_encoder(tokenizer, 32, 256, max_positions(model.config)), min(tokens, kept), rows)
+    encoder = make_encoder(tokenizer, 32, 256, max_positions(model.config))
+    collate = make_collator(encoder, model, device, precision, kept)
     random = np.random.default_rng(0)
     vocabulary = ["river", "stone", "market", "engine", "letter", "garden", "winter", "signal"]
     loss = get_loss("ranknet")

@@ -16,7 +16,8 @@ def markdown(content: dict[str, Any]) -> str:
         f"Instructions: {', '.join(here['instructions']) or 'none of note'}; {here['memory_gb']} GB; "
         f"Python {here['python']}; {versions}.",
         "Contenders ran in turns; pairs/s are medians of the turns; the share is that of the fastest matrix products",
-        "measured before and after, in the same precision, which operations on padding do not count towards.",
+        "measured before and after, in the same precision; operations on padding do not count, nor do those of an",
+        "encoder's last layer on tokens that nothing reads.",
         "",
     ]
     for part, title in (("training", "Training MiniLM-L6"), ("scoring", "Scoring with MiniLM-L6")):
@@ -68,10 +69,9 @@ def _encoders(found: dict[str, Any]) -> list[str]:
     for name, row in found["backbones"].items():
         peak = rate[row["precision"]]
         short, long = row["scoring"]
-        steps = "; ".join(
-            f"{one['documents_per_step']}: {one['steps_per_second']:.2f} ({100 * one['flops_per_second'] / peak:.0f} %)"
-            for one in row["training"]
-        )
+        steps = _steps(row["training"], peak)
+        if row["compiled"]:
+            steps += f"; compiled {_steps(row['compiled'], peak)}"
         lines.append(
             f"| {name} | {row['precision']} | {short['pairs_per_second']:.1f} | {long['pairs_per_second']:.1f} "
             f"| {100 * short['flops_per_second'] / peak:.0f} % | {steps} |"
@@ -81,6 +81,13 @@ def _encoders(found: dict[str, Any]) -> list[str]:
         spent = ", ".join(f"{one['operation']} {100 * one['share']:.0f} %" for one in row["profile"][:8])
         lines += [f"A step of {name} is spent on: {spent}."]
     return [*lines, ""]
+
+
+def _steps(rows: list[dict[str, Any]], peak: float) -> str:
+    return "; ".join(
+        f"{one['documents_per_step']}: {one['steps_per_second']:.2f} ({100 * one['flops_per_second'] / peak:.0f} %)"
+        for one in rows
+    )
 
 
 def _hours(backbones: dict[str, Any]) -> str:

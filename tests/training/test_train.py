@@ -42,6 +42,15 @@ def test_every_shipped_objective_trains(objective, data, tiny_bert, tmp_path):
     assert not (out / "checkpoints").exists() and json.loads((out / "cedistill.json").read_text()) == done
 
 
+@pytest.mark.slow
+def test_a_compiled_encoder_makes_the_same_steps(data, tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setattr("cedistill.model.packing.MIN_WIDTH", 0)
+    for name, settings in (("plain", SETTINGS), ("compiled", [*SETTINGS, "training.compile=true"])):
+        train(str(tiny_bert), "distill-ranknet", tmp_path / name, data=data, settings=settings, workers=0)
+    plain, compiled = ([line["loss"] for line in _log(tmp_path / name)] for name in ("plain", "compiled"))
+    assert compiled == pytest.approx(plain, abs=1e-4) and plain[-1] != plain[0]
+
+
 def test_saved_model_gives_the_same_scores_everywhere(data, tiny_bert, tmp_path):
     from sentence_transformers import CrossEncoder
 
