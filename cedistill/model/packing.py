@@ -24,7 +24,8 @@ ENCODERS = {
 """Per class, the part of its base model after which nothing mixes tokens any more; empty: the base model itself."""
 
 MIN_WIDTH = 128
-"""On a processor, narrower encoders train faster on padded chunks: pair by pair, attention is many small products."""
+"""On a processor, narrower encoders whose last layer reads all tokens train faster on padded chunks: pair by pair,
+attention is many small products."""
 
 
 class Packing(NamedTuple):
@@ -55,7 +56,7 @@ def packing_of(model: Any, device: torch.device | str = "cpu", precision: str = 
         dropped = getattr(config, "attention_dropout", 0.0) > 0
         packs = not windows or (precision == "bf16" and not dropped)
     else:
-        packs = kind == "cpu" and config.hidden_size >= MIN_WIDTH
+        packs = kind == "cpu" and (bool(ENCODERS[type(model).__name__]) or config.hidden_size >= MIN_WIDTH)
     return prepare_packing(model) if packs else None
 
 

@@ -132,7 +132,9 @@ def test_a_prepared_model_is_saved_as_any_other(tmp_path):
 
 def test_which_models_are_packed_where(monkeypatch):
     wide = {"hidden_size": 128, "num_attention_heads": 4}
-    assert packing_of(model_of("bert"), "cpu") is None  # too narrow
+    assert packing_of(model_of("modernbert"), "cpu") is None  # too narrow
+    assert packing_of(model_of("modernbert", **wide), "cpu") == Packing()
+    assert packing_of(model_of("bert"), "cpu") == Packing()
     assert packing_of(model_of("bert", **wide), "cpu") == Packing()
     assert packing_of(model_of("roberta", **wide), "cpu") == Packing(padding_id=1)
     assert packing_of(model_of("bert"), "cuda") == Packing()

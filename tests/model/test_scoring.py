@@ -4,7 +4,7 @@ import torch
 from families import PAIRS, model_of, tokenizer_of
 
 from cedistill.errors import InputError
-from cedistill.model import packing, scoring
+from cedistill.model import forward, scoring
 from cedistill.model.encode import make_encoder
 from cedistill.model.reranker import Reranker
 from cedistill.model.scoring import score_pairs, score_stream
@@ -12,7 +12,8 @@ from cedistill.model.scoring import score_pairs, score_stream
 
 @pytest.fixture(params=["padded", "packed"])
 def reranker(request, monkeypatch):
-    monkeypatch.setattr(packing, "MIN_WIDTH", 0 if request.param == "packed" else 10**6)
+    if request.param == "padded":
+        monkeypatch.setattr(forward, "packing_of", lambda *others: None)
     return Reranker.of(model_of("bert"), tokenizer_of("bert"), device="cpu")
 
 
@@ -64,8 +65,7 @@ def test_errors_of_the_source_and_of_its_pairs_come_through(reranker, monkeypatc
         list(reranker.stream([*PAIRS[:3], "ab"]))
 
 
-def test_a_compiled_model_runs_in_place_of_the_model(monkeypatch):
-    monkeypatch.setattr(packing, "MIN_WIDTH", 0)
+def test_a_compiled_model_runs_in_place_of_the_model():
     model, encoder = model_of("bert"), make_encoder(tokenizer_of("bert"))
     chunks = []
 
@@ -84,9 +84,10 @@ def test_a_compiled_model_runs_in_place_of_the_model(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [0, 10**6])
-def test_compiled_scores_are_the_same(width, monkeypatch):
-    monkeypatch.setattr(packing, "MIN_WIDTH", width)
+@pytest.mark.parametrize("padded", [False, True])
+def test_compiled_scores_are_the_same(padded, monkeypatch):
+    if padded:
+        monkeypatch.setattr(forward, "packing_of", lambda *others: None)
     plain = Reranker.of(model_of("bert"), tokenizer_of("bert"), device="cpu")
     compiled = Reranker.of(model_of("bert"), tokenizer_of("bert"), device="cpu", compile=True)
     np.testing.assert_allclose(compiled.score(PAIRS), plain.score(PAIRS), rtol=0, atol=1e-5)
