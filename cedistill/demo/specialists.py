@@ -27,9 +27,7 @@ def knowing(words: Words) -> dict[Concept, tuple[int, int]]:
 
     The six pairs of specialists take the domains in turn, so that each knows half of them.
     """
-    return {
-        topic: _PAIRS[place % len(_PAIRS)] for place, domain in enumerate(words.domains) for topic in domain.topics
-    }
+    return {topic: _PAIRS[place % len(_PAIRS)] for place, domain in enumerate(words.domains) for topic in domain.topics}
 
 
 def specialist(number: int, words: Words, habit: Judge, draws: Draws) -> Judge:
