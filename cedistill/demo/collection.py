@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cedistill.demo.draws import Draws
 from cedistill.demo.first_stage import Scores, WordOverlap, training_candidates
+from cedistill.demo.specialists import HABITS, habits, specialist
 from cedistill.demo.teachers import MEMBERS, Judge, accurate, listwise, member
 from cedistill.demo.texts import document_texts, query_text
 from cedistill.demo.words import read_words
@@ -18,7 +20,9 @@ from cedistill.demo.world import QUERIES, Query, World, grade, make_world
 from cedistill.errors import InputError
 
 DEPTH = 100
-TEACHERS = ("candidates", "accurate", *(f"ensemble-{number}" for number in range(1, MEMBERS + 1)), "ensemble", "llm")
+_MEMBERS = tuple(f"ensemble-{number}" for number in range(1, MEMBERS + 1))
+_SPECIALISTS = tuple(f"specialist-{number}" for number in range(1, len(HABITS) + 1))
+TEACHERS = ("candidates", "accurate", *_MEMBERS, "ensemble", "llm", *_SPECIALISTS)
 RUNS = tuple(f"{split}.{teacher}" for split in QUERIES for teacher in TEACHERS)
 
 _Runs = dict[str, dict[str, Scores]]
@@ -54,20 +58,27 @@ def _write(folder: Path) -> None:
         ({"_id": one, "title": title, "text": text} for one, (title, text) in documents.items()),
     )
     _write_json_lines(folder / "queries.jsonl", ({"_id": one, "text": text} for one, text in queries.items()))
-    index = WordOverlap({one: f"{title} {text}" for one, (title, text) in documents.items()})
+    texts = {one: f"{title} {text}" for one, (title, text) in documents.items()}
+    index = WordOverlap(texts)
+    elsewhere = habits(world, texts, queries, functools.lru_cache(maxsize=1)(index.scores))
     for split in QUERIES:
-        runs = _runs(split, world, queries, index)
+        runs = _runs(split, world, queries, index, elsewhere)
         for teacher in TEACHERS:
             _write_run(folder / "teachers" / f"{split}.{teacher}.trec", runs[teacher], f"demo-{teacher}")
         if split != "unlabelled":
             _write_qrels(folder / "qrels" / f"{split}.tsv", world.split(split), runs["candidates"], world)
 
 
-def _runs(split: str, world: World, queries: Mapping[str, str], index: WordOverlap) -> _Runs:
+def _runs(
+    split: str, world: World, queries: Mapping[str, str], index: WordOverlap, elsewhere: Sequence[Judge]
+) -> _Runs:
     draws = {teacher: Draws.named(f"{split}.{teacher}") for teacher in TEACHERS}
-    members = TEACHERS[2 : 2 + MEMBERS]
     judges: dict[str, Judge] = {"accurate": accurate(draws["accurate"])}
-    judges |= {name: member(number, read_words(), draws[name]) for number, name in enumerate(members)}
+    judges |= {name: member(number, read_words(), draws[name]) for number, name in enumerate(_MEMBERS)}
+    judges |= {
+        name: specialist(number, read_words(), elsewhere[number], draws[name])
+        for number, name in enumerate(_SPECIALISTS)
+    }
     by_id = {document.id: document for document in world.documents}
     runs: _Runs = {teacher: {} for teacher in TEACHERS}
     for query in world.split(split):
@@ -81,7 +92,7 @@ def _runs(split: str, world: World, queries: Mapping[str, str], index: WordOverl
         for name, judge in judges.items():
             runs[name][query.id] = {document.id: judge(query, document) for document in offered}
         runs["ensemble"][query.id] = {
-            one: sum(runs[name][query.id][one] for name in members) // MEMBERS for one in candidates
+            one: sum(runs[name][query.id][one] for name in _MEMBERS) // MEMBERS for one in candidates
         }
         order = listwise(query, offered, draws["llm"])
         runs["llm"][query.id] = {one: len(order) - place for place, one in enumerate(order)}

@@ -29,6 +29,10 @@ class WordOverlap:
 
     def top(self, query: str, depth: int) -> Scores:
         """Return at most ``depth`` documents, best first; of equal scores the later id comes first, as in trec_eval."""
+        return dict(sorted(self.scores(query).items(), key=lambda one: (one[1], one[0]), reverse=True)[:depth])
+
+    def scores(self, query: str) -> Scores:
+        """Return the score of every document that shares a word of some weight with the query."""
         scores: Scores = {}
         for word in _words(query):
             found = self._postings.get(word, [])
@@ -36,7 +40,7 @@ class WordOverlap:
             if weight > 2:
                 for document_id in found:
                     scores[document_id] = scores.get(document_id, 0) + weight
-        return dict(sorted(scores.items(), key=lambda one: (one[1], one[0]), reverse=True)[:depth])
+        return scores
 
 
 def training_candidates(query: Query, text: str, index: WordOverlap, world: World, draws: Draws) -> Scores:

@@ -10,7 +10,7 @@ from typing import Any
 from cedistill.data.files import writing
 from cedistill.report.columns import MAIN, columns_of
 from cedistill.report.cost import COSTS, read_log, shown_cost
-from cedistill.report.figures import critical_difference, curves, heat_map, trade_off
+from cedistill.report.figures import critical_difference, curves, heat_map, teacher_shares, trade_off
 from cedistill.report.layout import (
     costs_of,
     first_stages,
@@ -157,6 +157,7 @@ def _figures(table: Mapping[str, Any], groups: Sequence[Group], folder: Path) ->
     routed = curves.routing_curves(logs)
     figures["routing_entropy"] = curves.draw(routed["entropy"], "routing entropy (nats)", place, "routing-entropy")
     figures["routing_share"] = curves.draw(routed["share"], "largest share of a teacher", place, "routing-share")
+    figures["teacher_shares"] = teacher_shares.draw(teacher_shares.shares_of(logs), place, "teacher-shares")
     figures["loss"] = curves.draw(curves.loss_curves(logs), "relative loss", place, "loss")
     for kind, shown in (("objectives", shown_objective), ("backbones", shown_backbone)):
         for origin, prefix, names in (("rankings", "", shown), ("published_rankings", "published-", str)):

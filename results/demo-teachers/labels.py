@@ -25,8 +25,13 @@ from cedistill.mixture.gate import Gate, query_features
 from cedistill.mixture.routing import fused, gated, load_balance, oracle, supervised_target
 from cedistill.mixture.weights import agreement, heard_scores, uniform
 
+SPECIALISTS = ("specialist-1", "specialist-2", "specialist-3", "specialist-4")
 MEMBERS = ("ensemble-1", "ensemble-2", "ensemble-3")
-SETS = {"The three members and word overlap": (*MEMBERS, "candidates"), "The three members alone": MEMBERS}
+SETS = {
+    "The four specialists": SPECIALISTS,
+    "The three members of an ensemble and word overlap": (*MEMBERS, "candidates"),
+    "The three members alone": MEMBERS,
+}
 SEEDS = (1, 2, 3, 4, 5)
 STEPS, LISTS, TAU, BALANCE = 400, 32, 0.3, 0.1
 MEASURE = "ndcg@10"
@@ -102,9 +107,13 @@ def table(found: dict[str, Any]) -> str:
         cells = [f"{one[MEASURE]:.4f}"]
         for base in (best, "uniform"):
             test = one.get(f"over {base}")
-            cells += [f"{test['difference']:+.4f}", f"{test['p_holm']:.1g}"] if test else ["", ""]
+            cells += [f"{test['difference']:+.4f}", _p(test["p_holm"])] if test else ["", ""]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _p(value: float) -> str:
+    return f"{value:.1g}" if value >= 1e-300 else "< 1e-300"
 
 
 def main() -> None:
@@ -113,6 +122,11 @@ def main() -> None:
     found = {title: quality(teachers) for title, teachers in SETS.items()}
     with writing(here / "labels.json") as file:
         json.dump(found, file, indent=1)
+    write_tables(found, here)
+
+
+def write_tables(found: dict[str, Any], here: Path) -> None:
+    """Write the quality of all sets as Markdown."""
     with writing(here / "labels.md") as file:
         for title, one in found.items():
             file.write(f"## {title}\n\n{table(one)}\n\n")

@@ -90,6 +90,20 @@ def test_only_soft_routing_trains_the_gate_by_distillation(routing, reached):
     assert any(one is not None and one.abs().sum() > 0 for one in gradients) == reached
 
 
+def test_without_a_label_weight_labels_reach_the_gate_alone():
+    b = batch()
+    others = torch.tensor([[3, 0, 1, 0, 0, 0], [0, 0, 2, 0, 0, 0], [0, 1, 0, 0, 0, 0]], dtype=torch.float64)
+    of_student, of_gate = [], []
+    for labels in (b.labels, others):
+        student = b.student.clone().requires_grad_()
+        made = loss_of("supervised", label_weight=0)
+        made(student, signals(b._replace(labels=labels))).backward()
+        of_student.append(student.grad)
+        of_gate.append(made.gate.output.bias.grad)
+    assert torch.equal(*of_student) and of_student[0].abs().sum() > 0
+    assert (of_gate[0] - of_gate[1]).abs().sum() > 0.01
+
+
 def test_what_it_says_of_its_routing():
     b = batch()
     made = loss_of()

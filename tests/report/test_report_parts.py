@@ -10,6 +10,7 @@ from cedistill.evaluation.compare import holm
 from cedistill.report.cost import cell_cost, mean_cost, read_log, shown_cost
 from cedistill.report.figures.curves import loss_curves, mean_curve, routing_curves, smooth, validation_curves
 from cedistill.report.figures.style import for_page
+from cedistill.report.figures.teacher_shares import shares_of
 from cedistill.report.queries import every_two, most_different, top_documents, widest
 from cedistill.report.teachers import agreement, teacher_agreement
 from cedistill.study.reading import load_study
@@ -58,6 +59,22 @@ def test_routing_curves():
         "share": {("b", "soft"): [[(2, 0.75)], []]},
     }
     assert routing_curves({("b", "bce"): [[{"step": 1, "loss": 4.0}]]}) == {"entropy": {}, "share": {}}
+
+
+def test_shares_of_each_teacher():
+    def log(*shares):
+        return [{"step": step, "routing_share": {"a": one, "b": 1 - one}} for step, one in enumerate(shares, start=1)]
+
+    logs = {
+        ("b", "soft"): [log(0.5, 0.2), [{"step": 1, "loss": 2.0}]],
+        ("c", "soft"): [log(0.7, 0.6)],
+        ("b", "one"): [[{"step": 1, "routing_share": {"a": 1.0}}]],
+        ("b", "bce"): [[{"step": 1, "loss": 4.0}]],
+    }
+    found = shares_of(logs)
+    assert set(found) == {"soft"}
+    assert found["soft"]["a"] == [(1, pytest.approx(0.6)), (2, pytest.approx(0.4))]
+    assert found["soft"]["b"] == [(1, pytest.approx(0.4)), (2, pytest.approx(0.6))]
 
 
 def test_curves():

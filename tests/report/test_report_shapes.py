@@ -45,6 +45,21 @@ def test_a_whole_grid(make_study):
     assert names == {f"{one}.{ending}" for one in figures for ending in ("svg", "png")}
 
 
+def test_how_several_teachers_were_routed_is_drawn(make_study):
+    folder = make_study(["bert-base"], ["bce", "hinge"], [1, 2])
+    for log in folder.glob("*/hinge/*/log.jsonl"):
+        shares = [{"one": n / 100, "two": 1 - n / 100} for n in range(1, 40)]
+        lines = [{"step": n, "routing_entropy": 0.5, "routing_share": one} for n, one in enumerate(shares, start=1)]
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report_study(folder, page=True)
+    for name in ("routing-entropy", "routing-share", "teacher-shares"):
+        assert (folder / "report" / "figures" / f"{name}.png").is_file()
+    drawn = (folder / "report" / "figures" / "teacher-shares.svg").read_text()
+    assert ">two<" in drawn and ">hinge<" in drawn.lower() and ">bce<" not in drawn.lower()
+    page = (folder / "report" / "index.html").read_text()
+    assert "the areas of an objective add up to 1" in page and "the entropy of their weights by step" in page
+
+
 def test_missing_logs_runs_and_cells_leave_blanks(make_study):
     folder = make_study(["bert-base", "electra-base"], ["bce", "hinge", "infonce"], [1], log=False, runs=False)
     (folder / "electra-base" / "hinge" / "seed-1" / "metrics.json").unlink()

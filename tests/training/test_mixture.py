@@ -4,17 +4,24 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.special import softmax
+from scipy.stats import entropy
 
 from cedistill.config.objective import load_objective
 from cedistill.config.train_data import TrainData
+from cedistill.data.lists import TrainingLists
 from cedistill.data.pools import load_pools
 from cedistill.errors import InputError
+from cedistill.losses import get_loss
 from cedistill.mixture.gate import Gate
+from cedistill.model.backbones import load_backbone
 from cedistill.training.mixture import mixture_objective
 from cedistill.training.stages import teacher_names
+from cedistill.training.start import batch_of, learner, scores_of, start_together
 from cedistill.training.train import train
 
 SETTINGS = ("training.steps=6", "training.queries=4", "training.learning_rate=1e-3", "training.precision=float32")
@@ -67,8 +74,6 @@ def test_what_trains_the_gate(routing, learns, data, tiny_bert, tmp_path):
 
 
 def test_lists_carry_labels_and_each_teacher(data):
-    from cedistill.data.lists import TrainingLists
-
     lists = load_objective("teacher-mixture", ["lists.size=8"]).lists
     pools = load_pools(data, labels=True)
     assert teacher_names(pools) == ["teacher", "other"]
@@ -99,6 +104,43 @@ def test_stages_before_distillation(data, tiny_bert, tmp_path):
         name = f"mixture.calibrators.of.{number}.mask.bias"
         assert not torch.equal(saved[name], drawn[name])
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_the_start_is_label_losses_and_the_divergence_of_every_two(data, tiny_bert):
+    """Its first loss is worked out by scipy from what the untrained models say; without labels they only converge."""
+    objective = load_objective("teacher-mixture", [*SETTINGS, "lists.size=6"])
+    lists = TrainingLists(load_pools(data, labels=True), objective.lists, 1, 24)
+    cpu = torch.device("cpu")
+
+    def learners():
+        models = [load_backbone(str(tiny_bert), seed) for seed in (1, 2, 3)]
+        for number, (model, _) in enumerate(models, start=1):
+            model.classifier.weight.data.mul_(40.0 * number)
+        return [learner(*one, objective, 1e-3, cpu) for one in models]
+
+    def scored(ones, drawn):
+        with torch.no_grad():
+            return [scores_of(one, batch_of(one, drawn)).double().numpy() for one in ones]
+
+    def apart(logits):
+        p = [softmax(one / 4.0, axis=-1) for one in logits]
+        pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
+        return sum(16 * entropy(p[a], p[b], axis=-1).mean() / 2 for a, b in pairs)
+
+    drawn = [lists[number] for number in range(4)]
+    before = scored(learners(), drawn)
+    labels = np.nan_to_num(np.array([one.labels for one in drawn]))
+    told = []
+    together = learners()
+    start_together(together, lists, 4, objective, 4.0, lambda done, steps, words: told.append(words))
+    infonce = get_loss("infonce", temperature=1.0)
+    of_labels = sum(infonce(torch.tensor(one), torch.tensor(labels)).item() for one in before)
+    assert len(told) == 6
+    assert float(told[0].removeprefix("loss ")) == pytest.approx(of_labels + apart(before), abs=2e-4)
+    unlabelled = [one._replace(labels=[float("nan")] * 6) for one in (lists[n] for n in range(24))]
+    converging = learners()
+    start_together(converging, unlabelled, 4, objective, 4.0)
+    assert apart(scored(converging, drawn)) < 0.9 * apart(before)
 
 
 KILLED = """
