@@ -16,7 +16,7 @@ ROUTINGS = set(Routing.__args__)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("demo-teachers", {"uniform", "agreement", "supervised", "zscore", "oracle"}),
+        ("demo-teachers", ROUTINGS),
         ("demo-members", {"uniform", "agreement", "supervised"}),
         ("trec-dl-teachers", ROUTINGS),
     ],
