@@ -51,16 +51,17 @@ def query_features(student: Tensor, z: Tensor, heard: Tensor, mask: Tensor, temp
 class Gate(nn.Module):
     """A small network from a query's features to c(q), a distribution over the teachers with a signal.
 
-    At the start it gives all of them the same.
+    At the start it gives all of them the same, or with ``even`` false what a random output layer makes of the features.
     """
 
-    def __init__(self, teachers: int, hidden: int = 32) -> None:
+    def __init__(self, teachers: int, hidden: int = 32, even: bool = True) -> None:
         """Make a gate of K teachers with ``hidden`` hidden units."""
         super().__init__()
         self.hidden = nn.Linear(feature_count(teachers), hidden)
         self.output = nn.Linear(hidden, teachers)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        if even:
+            nn.init.zeros_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, signal: Tensor) -> Tensor:
         """Return c, [B, K]: 0 for teachers without a signal, and otherwise summing to 1.

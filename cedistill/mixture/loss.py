@@ -63,7 +63,9 @@ class MixtureLoss(nn.Module):
         if settings.prior is not None and len(settings.prior) != count:
             raise ValueError(f"mixture.prior must have a share for each of {count} teachers, found {settings.prior}")
         self.calibrators = Calibrators(count) if settings.specialise.steps else None
-        self.gate = Gate(count, settings.gate_hidden) if settings.gated else None
+        # Load balance alone would never move an even gate, whose top k are always the first ones.
+        even = settings.routing != "paper"
+        self.gate = Gate(count, settings.gate_hidden, even) if settings.gated else None
         self._seen: list[Tensor] = []
 
     def forward(self, student: Tensor, signals: Signals, step: int = 0, steps: int = 1) -> Tensor:

@@ -90,6 +90,15 @@ def test_only_soft_routing_trains_the_gate_by_distillation(routing, reached):
     assert any(one is not None and one.abs().sum() > 0 for one in gradients) == reached
 
 
+@pytest.mark.parametrize("routing", ["paper", "soft", "supervised"])
+def test_the_paper_s_gate_alone_starts_uneven(routing):
+    gate = MixtureLoss(Mixture(routing=routing), NAMES, get_loss("infonce")).gate
+    c = gate(
+        torch.linspace(-1, 1, 4 * gate.hidden.in_features).view(4, -1), torch.ones(4, len(NAMES), dtype=torch.bool)
+    )
+    assert bool((c == c[0, 0]).all()) == (routing != "paper")
+
+
 def test_without_a_label_weight_labels_reach_the_gate_alone():
     b = batch()
     others = torch.tensor([[3, 0, 1, 0, 0, 0], [0, 0, 2, 0, 0, 0], [0, 1, 0, 0, 0, 0]], dtype=torch.float64)

@@ -63,7 +63,7 @@ def test_every_routing_trains_and_tells_how_it_routed(routing, data, tiny_bert, 
 
 @pytest.mark.parametrize(("routing", "learns"), [("paper", False), ("soft", True), ("supervised", True)])
 def test_what_trains_the_gate(routing, learns, data, tiny_bert, tmp_path):
-    """Without load balance, which starts at its minimum, the paper's gate stays as it was drawn."""
+    """Without load balance the paper's gate stays as it was drawn."""
     settings = [*SETTINGS, f"mixture.routing={routing}", "mixture.balance_weight=0"]
     train(str(tiny_bert), "teacher-mixture", tmp_path / "out", data=data, settings=settings, workers=0, seed=3)
     saved = load_file(tmp_path / "out" / "mixture.safetensors")
