@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import cedistill.evaluation.metrics  # loaded here: else it would keep the mean that a test below puts in place
+import cedistill.teachers.quality  # noqa: F401
 from cedistill.consensus.generations import consensus_table, run_consensus
 from cedistill.data.collections import open_collection
 from cedistill.data.runs import read_run
