@@ -49,7 +49,10 @@ class PackedXLMRobertaLayer(_Packed, XLMRobertaLayer):
 
 
 _CLASSES: dict[type[nn.Module], type[nn.Module]] = {
-    one.__mro__[2]: one for one in (PackedBertLayer, PackedElectraLayer, PackedRobertaLayer, PackedXLMRobertaLayer)
+    BertLayer: PackedBertLayer,
+    ElectraLayer: PackedElectraLayer,
+    RobertaLayer: PackedRobertaLayer,
+    XLMRobertaLayer: PackedXLMRobertaLayer,
 }
 
 
