@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 DRAWS = 2**16
 """An element is dropped by comparing 16 random bits: the rate is exact to 1 / 65536, and four elements take a draw."""
+_of_thread = threading.local()
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Within this context a processor's dropout in this thread is that of a seed, whatever other threads draw."""
+    _of_thread.generator = torch.Generator().manual_seed(seed)
+    try:
+        yield
+    finally:
+        _of_thread.generator = None
+
+
+class Dropout(nn.Dropout):
+    """torch's, with the draws of this module."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the values, in training with a share of them dropped."""
+        return dropped(input, self.p, self.training)
+
+
+def draw_so(model: nn.Module) -> None:
+    """Make the dropout of a model's modules draw as this module does."""
+    for module in model.modules():
+        if type(module) is nn.Dropout and not module.inplace:
+            module.__class__ = Dropout
 
 
 def kept(like: Tensor, rate: float) -> Tensor:
     """Return what dropout keeps of a tensor of this shape, bool: each element with the probability 1 − ``rate``."""
     draws = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
-    bits = draws.random_(-(2**63), None).view(torch.int16)[: like.numel()].view(like.shape)
+    generator = getattr(_of_thread, "generator", None) if like.device.type == "cpu" else None
+    bits = draws.random_(-(2**63), None, generator=generator).view(torch.int16)[: like.numel()].view(like.shape)
     return bits >= round(rate * DRAWS) - DRAWS // 2
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cedistill.model.encode import EncodedPair
+from cedistill.model.lanes import LEAST_TOKENS
 from cedistill.model.packing import Packing, packing_of
 
 OVERHEAD_SHARE = 32
@@ -101,15 +102,17 @@ def pad_chunk(pairs: Sequence[EncodedPair], pad_id: int) -> Chunk:
     return chunk if pairs[0].token_type_ids is None else chunk | {"token_type_ids": torch.from_numpy(types)}
 
 
-def cut_by_tokens(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[np.ndarray]:
+def cut_by_tokens(lengths: Sequence[int] | np.ndarray, max_tokens: int, lanes: int = 1) -> list[np.ndarray]:
     """Return index arrays that cover all pairs once, longest first, each of at most ``max_tokens`` tokens.
 
-    Chunks are about equal; a pair longer than the limit is a chunk alone.
+    Chunks are about equal, and a multiple of ``lanes`` where that leaves them ``LEAST_TOKENS``; a pair longer than the
+    limit is a chunk alone.
     """
     values = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-values, kind="stable")
     total = int(values.sum())
-    share = total / max(1, -(-total // max_tokens))
+    turns = -(-total // (max_tokens * lanes))
+    share = total / max(1, min(turns * lanes, max(total // LEAST_TOKENS, -(-total // max_tokens))))
     chunks, start, tokens = [], 0, 0
     for place, length in enumerate(values[order]):
         if place > start and (tokens + length > max_tokens or tokens >= share):
@@ -147,7 +150,12 @@ def _positions(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, padding
 
 
 def make_batch(
-    pairs: Sequence[EncodedPair], pad_id: int, max_tokens: int, max_rows: int, packing: Packing | None = None
+    pairs: Sequence[EncodedPair],
+    pad_id: int,
+    max_tokens: int,
+    max_rows: int,
+    packing: Packing | None = None,
+    lanes: int = 1,
 ) -> Batch:
     """Return the pairs cut into chunks, with their order.
 
@@ -157,9 +165,12 @@ def make_batch(
         max_tokens: most tokens of a chunk, padding counted.
         max_rows: most pairs of a padded chunk.
         packing: how pairs are laid end to end; None for padded chunks.
+        lanes: how many packed chunks will run at once.
     """
     lengths = [len(pair.input_ids) for pair in pairs]
-    cuts = cut_into_chunks(lengths, max_tokens, max_rows) if packing is None else cut_by_tokens(lengths, max_tokens)
+    cuts = (
+        cut_into_chunks(lengths, max_tokens, max_rows) if packing is None else cut_by_tokens(lengths, max_tokens, lanes)
+    )
     rows = [[pairs[place] for place in cut] for cut in cuts]
     chunks = [pad_chunk(some, pad_id) if packing is None else pack_chunk(some, packing) for some in rows]
     order = np.concatenate(cuts) if cuts else np.zeros(0, dtype=np.int64)
@@ -172,6 +183,7 @@ def batch_maker(
     device: torch.device | str,
     precision: str = "float32",
     max_tokens: int | None = None,
+    lanes: int = 1,
 ) -> Callable[[Sequence[EncodedPair]], Batch]:
     """Return what makes batches for a model, packed where that is the faster way; it can be pickled.
 
@@ -181,11 +193,12 @@ def batch_maker(
         device: where the model will run.
         precision: ``float32`` or ``bf16``.
         max_tokens: most tokens of a chunk, padding counted; by default what suits the device.
+        lanes: how many packed chunks will run at once.
     """
     packing = packing_of(model, device, precision)
     tokens, rows = chunk_limits(device)
-    default = tokens if packing is None else packed_tokens(device)
-    return partial(make_batch, pad_id=pad_id, max_tokens=max_tokens or default, max_rows=rows, packing=packing)
+    tokens = max_tokens or (tokens if packing is None else packed_tokens(device))
+    return partial(make_batch, pad_id=pad_id, max_tokens=tokens, max_rows=rows, packing=packing, lanes=lanes)
 
 
 def chunk_logits(model: Any, chunk: Chunk) -> Tensor:
@@ -206,8 +219,14 @@ def logits(model: Any, batch: Batch) -> Tensor:
     """Return the raw logits of a batch in the order of its pairs, float32 [pairs], differentiable."""
     if not batch["chunks"]:
         return torch.zeros(0, device=device_of(model))
-    scores = torch.cat([chunk_logits(model, chunk) for chunk in batch["chunks"]])
-    return scores[torch.argsort(batch["order"]).to(scores.device)]
+    return in_order([chunk_logits(model, chunk) for chunk in batch["chunks"]], batch["order"])
+
+
+def in_order(scores: Sequence[Tensor], order: Tensor) -> Tensor:
+    """Return the scores of all chunks in the order of the batch's pairs, [pairs]; ``order`` is the batch's."""
+    flat = torch.cat(list(scores))
+    # Sorted on the device: nothing waits for it.
+    return flat[torch.argsort(order.to(flat.device, non_blocking=True))]
 
 
 def device_of(model: Any) -> torch.device:

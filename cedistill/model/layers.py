@@ -16,7 +16,6 @@ from transformers.models.roberta.modeling_roberta import RobertaLayer
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 
 from cedistill.model.attention import Rows, attend
-from cedistill.model.dropout import dropped
 
 
 class _Packed(nn.Module):
@@ -82,13 +81,9 @@ def packed_layer(layer: Any, hidden: Tensor, starts: Tensor, longest: int | None
     rows = Rows(*(part.unflatten(-1, (attention.num_attention_heads, -1)) for part in parts))
     rate = attention.dropout.p if layer.training else 0.0
     context = attend(rows, starts, longest, attention.scaling, rate).flatten(1)
-    mixed = projection.LayerNorm(_after(projection, context, layer.training) + asking)
+    mixed = projection.LayerNorm(projection.dropout(projection.dense(context)) + asking)
     inner = layer.intermediate(mixed)
-    return output.LayerNorm(_after(output, inner, layer.training) + mixed)
-
-
-def _after(part: Any, values: Tensor, training: bool) -> Tensor:
-    return dropped(part.dense(values), part.dropout.p, training)
+    return output.LayerNorm(output.dropout(output.dense(inner)) + mixed)
 
 
 def _converted(hidden: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cedistill.model.attention import NAME
+from cedistill.model.dropout import draw_so
 from cedistill.model.layers import take_packed_chunks
 
 ENCODERS = {
@@ -68,6 +69,7 @@ def prepare_packing(model: Any) -> Packing:
         encoder.register_forward_hook(_one_row_a_pair, with_kwargs=True)
         if part:
             take_packed_chunks(encoder.layer)
+        draw_so(model)
     if model.config._attn_implementation != NAME:
         model.set_attn_implementation(NAME)
     roberta = model.config.model_type in ("roberta", "xlm-roberta")

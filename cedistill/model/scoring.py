@@ -13,7 +13,8 @@ import torch
 
 from cedistill.errors import InputError, shown
 from cedistill.model.encode import Encoder
-from cedistill.model.forward import Batch, batch_maker, device_of, logits
+from cedistill.model.forward import Batch, Chunk, batch_maker, chunk_logits, device_of, in_order
+from cedistill.model.lanes import in_lanes, lanes_of
 from cedistill.model.memory import keep_freed_memory
 from cedistill.model.precision import autocast
 
@@ -55,11 +56,17 @@ def score_stream(
     on_processor = device.type == "cpu"
     if on_processor:
         keep_freed_memory()
-    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens)
+    lanes = lanes_of(model, device) if compiled is None else 1
+    make = batch_maker(model, encoder.pad_id, device, precision, max_tokens, lanes)
+    scorer = model if compiled is None else compiled
     size = WINDOW if on_processor else ACCELERATOR_WINDOW
 
     def prepare(window: list[Pair]) -> Batch:
         return make(encoder.encode(window))
+
+    def score(chunk: Chunk) -> torch.Tensor:
+        with torch.inference_mode(), autocast(precision, device):
+            return chunk_logits(scorer, chunk)
 
     with ThreadPoolExecutor(1) as worker:
         windows = _windows(pairs, size)
@@ -69,8 +76,8 @@ def score_stream(
             batch = pending.result()
             following = next(windows, None)
             pending = None if following is None else worker.submit(prepare, following)
-            with _evaluating(model), torch.inference_mode(), autocast(precision, device):
-                scores = logits(model if compiled is None else compiled, batch)
+            with _evaluating(model), autocast(precision, device):  # one lane converts weights once a window
+                scores = in_order(in_lanes(score, batch["chunks"], lanes), batch["order"])
             yield scores.cpu().numpy()
 
 

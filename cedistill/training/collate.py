@@ -13,6 +13,7 @@ from torch import Tensor
 from cedistill.data.lists import TrainingList
 from cedistill.model.encode import Encoder
 from cedistill.model.forward import Batch, chunk_limits, make_batch, packed_tokens
+from cedistill.model.lanes import lanes_of
 from cedistill.model.memory import keep_freed_memory
 from cedistill.model.packing import Packing, packing_of
 
@@ -42,12 +43,13 @@ class Collator:
     max_tokens: int
     max_rows: int
     packing: Packing | None = None
+    lanes: int = 1
 
     def __call__(self, lists: Sequence[TrainingList]) -> ListBatch:
         """Return ``lists`` as one batch."""
         pairs = [(one.query, document) for one in lists for document in one.documents]
         encoded = self.encoder.encode(pairs)
-        batch = make_batch(encoded, self.encoder.pad_id, self.max_tokens, self.max_rows, self.packing)
+        batch = make_batch(encoded, self.encoder.pad_id, self.max_tokens, self.max_rows, self.packing, self.lanes)
         counts = np.array([len(one.documents) for one in lists])
         mask = np.arange(counts.max()) < counts[:, None]
         targets = np.zeros(mask.shape, np.float32)
@@ -67,7 +69,12 @@ class Collator:
 
 
 def make_collator(
-    encoder: Encoder, model: Any, device: torch.device | str, precision: str = "float32", max_tokens: int | None = None
+    encoder: Encoder,
+    model: Any,
+    device: torch.device | str,
+    precision: str = "float32",
+    max_tokens: int | None = None,
+    lanes: int | None = None,
 ) -> Collator:
     """Return the collator whose batches suit a model on a device; ``model`` is prepared for them.
 
@@ -76,14 +83,17 @@ def make_collator(
         model: a one-logit sequence classifier, not yet wrapped for several processes.
         device: where it will run.
         precision: ``float32`` or ``bf16``.
-        max_tokens: most tokens of a chunk, where that is less than what suits the device.
+        max_tokens: most tokens that fit in memory at once, where that is less than what suits the device.
+        lanes: how many chunks run at once; by default what suits model and device.
     """
     if torch.device(device).type == "cpu":
         keep_freed_memory()
     packing = packing_of(model, device, precision)
     tokens, rows = chunk_limits(device)
     suits = tokens if packing is None else packed_tokens(device)
-    return Collator(encoder, min(suits, max_tokens or suits), rows, packing)
+    # Padded models have dropout of torch's, which all threads share: what it drops would be a matter of chance.
+    lanes = 1 if packing is None else lanes or lanes_of(model, device)
+    return Collator(encoder, min(suits, max(1, max_tokens // lanes) if max_tokens else suits), rows, packing, lanes)
 
 
 def stacked(scores: Sequence[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,8 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
     )
     job.model.to(arguments.device)
     tokens = training.graph_tokens or graph_tokens(job.model, encoder, autocast(precision, arguments.device))
-    collator = make_collator(encoder, job.model, arguments.device, precision, tokens)
+    lanes = 1 if training.compile else None
+    collator = make_collator(encoder, job.model, arguments.device, precision, tokens, lanes)
     compiled = torch.compile(job.model, dynamic=True) if training.compile else None
     validate = job.validation
     plain, weighted = objective_loss(job.objective), lists.pools.weighted
@@ -66,7 +67,7 @@ def fit(job: Fit, lists: TrainingLists, checkpoints: Path, log: Path, progress: 
         loss=job.loss if job.loss is not None else weighted_loss(plain) if weighted else plain,
         precision=precision,
         compiled=compiled,
-        step=Step(job.plan.lists_per_step, job.objective.lists.size, tokens, weighted),
+        step=Step(job.plan.lists_per_step, job.objective.lists.size, tokens, weighted, collator.lanes),
         validation=(lambda: validate(job.model, encoder, precision)) if validate else None,
         model=job.model,
         args=arguments,

@@ -26,12 +26,13 @@ _EACH = ("teachers", "teacher_mask")
 
 
 class Step(NamedTuple):
-    """What a step consists of: its lists over all processes, their longest, and what fits in memory at once."""
+    """What a step consists of: its lists over all processes, their longest; what fits in memory, what runs at once."""
 
     lists: int
     list_size: int
     graph_tokens: int
     weighted: bool = False
+    lanes: int = 1
 
 
 class ListTrainer(Trainer):
@@ -90,7 +91,9 @@ class ListTrainer(Trainer):
 
         context = functools.partial(autocast, self.precision, device)
         score = functools.partial(chunk_logits, model if self.compiled is None else self.compiled)
-        loss = backward(score, batch["pairs"], loss_of, self.step.graph_tokens, context)
+        parameters = [one for one in model.parameters() if one.requires_grad]
+        memory, lanes = self.step.graph_tokens, self.step.lanes
+        loss = backward(score, batch["pairs"], loss_of, memory, context, lanes=lanes, parameters=parameters)
         sum_gradients(model.parameters())
         return loss
 
