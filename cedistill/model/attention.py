@@ -17,7 +17,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from cedistill.model.dropout import kept
+from cedistill.model.dropout import dropped
+from cedistill.model.stretches import by_stretch
 
 NAME = "cedistill_packed"
 RUN_TOKENS = 512
@@ -99,6 +100,8 @@ def attend(
         if torch.is_grad_enabled():
             return _uncompiled(rows, starts, scale, dropout, window)
         return _opaque(*rows, starts, scale, window)
+    if rows.query.dtype == torch.bfloat16:
+        return by_stretch(*rows, starts, scale, dropout, window)
     return by_segment(rows, starts, scale, dropout, window)
 
 
@@ -182,9 +185,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, s
     if mask is not None:
         products = products.masked_fill(~mask, -torch.inf)
     weights = products.softmax(-1).to(value.dtype)
-    if dropout:
-        weights = weights * kept(weights, dropout) * (1 / (1 - dropout))
-    return weights @ value
+    return dropped(weights, dropout, training=True) @ value
 
 
 @torch.library.custom_op("cedistill::by_segment", mutates_args=())

