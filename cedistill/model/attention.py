@@ -150,6 +150,9 @@ def by_segment(rows: Rows, starts: Tensor, scale: float, dropout: float = 0.0, w
     """
     runs = list(_runs(starts.diff().tolist()))
     every = len(rows.query) == len(rows.key)
+    filled = len(rows.key) - int(starts[-1])
+    if filled:
+        rows = Rows(rows.query[:-filled] if every else rows.query, rows.key[:-filled], rows.value[:-filled])
     asked = [(count, length if every else 1) for count, length in runs]
     tokens, queries = ([count * length for count, length in shapes] for shapes in (runs, asked))
     cut = (rows.query.split(queries), rows.key.split(tokens), rows.value.split(tokens))
@@ -163,7 +166,8 @@ def by_segment(rows: Rows, starts: Tensor, scale: float, dropout: float = 0.0, w
         if window is not None and run[1] > window:
             mask = _band(run[1], window, query.device)[: of_queries[1]]
         outputs.append(_attention(query, key, value, mask, scale, dropout).transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)
+    output = torch.cat(outputs)
+    return F.pad(output, (0, 0, 0, 0, 0, filled)) if filled and every else output
 
 
 _uncompiled = torch.compiler.disable(by_segment)

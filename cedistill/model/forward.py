@@ -123,7 +123,10 @@ def cut_by_tokens(lengths: Sequence[int] | np.ndarray, max_tokens: int, lanes: i
 
 
 def pack_chunk(pairs: Sequence[EncodedPair], packing: Packing) -> Chunk:
-    """Return the pairs laid end to end, their position ids starting anew with each."""
+    """Return the pairs laid end to end, their position ids starting anew with each, and filled up as ``packing`` says.
+
+    What fills belongs to no pair: its ids are 0, and the lengths know nothing of it.
+    """
     lengths = np.array([len(pair.input_ids) for pair in pairs])
     ids = np.concatenate([np.array(pair.input_ids, np.int64) for pair in pairs])
     starts = np.zeros(len(pairs) + 1, np.int32)
@@ -131,6 +134,7 @@ def pack_chunk(pairs: Sequence[EncodedPair], packing: Packing) -> Chunk:
     lines = {"input_ids": ids, "position_ids": _positions(ids, starts, lengths, packing.padding_id)}
     if pairs[0].token_type_ids is not None:
         lines["token_type_ids"] = np.concatenate([np.array(pair.token_type_ids, np.int64) for pair in pairs])
+    lines = {name: np.pad(line, (0, -len(ids) % packing.multiple)) for name, line in lines.items()}
     cumulated, longest = torch.from_numpy(starts), int(lengths.max())
     return {name: torch.from_numpy(line).unsqueeze(0) for name, line in lines.items()} | {
         "cu_seq_lens_q": cumulated,

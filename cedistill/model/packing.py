@@ -28,15 +28,19 @@ MIN_WIDTH = 128
 """On a processor, narrower encoders whose last layer reads all tokens train faster on padded chunks: pair by pair,
 attention is many small products."""
 
+MULTIPLE = 64
+"""Of tokens, where products are compiled for each shape: a few percent more work, but chunks share their shapes."""
+
 
 class Packing(NamedTuple):
     """How pairs are laid end to end.
 
     Position ids of a pair are 0, 1, 2, …, or with a ``padding_id``, RoBERTa's way, those after it, and for a padding
-    token that a text itself contains the padding id.
+    token that a text itself contains the padding id. The tokens of a chunk are filled up to a ``multiple``.
     """
 
     padding_id: int | None = None
+    multiple: int = 1
 
 
 def packing_of(model: Any, device: torch.device | str = "cpu", precision: str = "float32") -> Packing | None:
@@ -58,7 +62,10 @@ def packing_of(model: Any, device: torch.device | str = "cpu", precision: str = 
         packs = not windows or (precision == "bf16" and not dropped)
     else:
         packs = kind == "cpu" and (bool(ENCODERS[type(model).__name__]) or config.hidden_size >= MIN_WIDTH)
-    return prepare_packing(model) if packs else None
+    if not packs:
+        return None
+    # oneDNN compiles products anew for each number of tokens, and keeps a thousand of them (see ``stretches``).
+    return prepare_packing(model)._replace(multiple=MULTIPLE if kind == "cpu" and precision == "bf16" else 1)
 
 
 def prepare_packing(model: Any) -> Packing:

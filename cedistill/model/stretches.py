@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -53,25 +54,28 @@ def by_stretch(
 
     Args:
         query: of T tokens, or of one a pair, [queries, heads, width].
-        key: of T tokens, pairs one after the other, [T, heads, width].
+        key: of T tokens, pairs one after the other and perhaps more that belong to none, [T, heads, width].
         value: as ``key``.
-        starts: where pairs start, and T, int32 [pairs + 1].
+        starts: where pairs start, and where the last one ends, int32 [pairs + 1].
         scale: factor of the products.
         dropout: share of the attention's weights that is dropped.
         window: a token sees those fewer than this many places away; None for all.
     """
-    stretches = list(_stretches(starts.tolist(), len(query) == len(key), window))
+    stretches = list(_stretches(starts.tolist(), len(key), len(query) == len(key), window))
     with torch.autocast("cpu", enabled=False):
         output = _Attention.apply(query * scale, key, value, stretches, dropout)
         return output if dropout == 0 else output * (1 / (1 - dropout))
 
 
-def _stretches(starts: list[int], every: bool, window: int | None) -> Iterator[Stretch]:
-    for pair, (start, end) in enumerate(zip(starts, starts[1:], strict=False)):
-        rows = min(starts[-1], -(-(end - start) // MULTIPLE) * MULTIPLE)
-        first = min(start, starts[-1] - rows)
+def _stretches(starts: list[int], whole: int, every: bool, window: int | None) -> Iterator[Stretch]:
+    for pair, (start, end) in enumerate(pairwise(starts)):
+        rows = min(whole, -(-(end - start) // MULTIPLE) * MULTIPLE)
+        first = min(start, whole - rows)
         tokens = slice(start, end)
-        inner, reach = slice(start - first, end - first), window if window is not None and end - start > window else None
+        inner, reach = (
+            slice(start - first, end - first),
+            window if window is not None and end - start > window else None,
+        )
         yield Stretch(slice(first, first + rows), inner, tokens, tokens if every else slice(pair, pair + 1), reach)
 
 
@@ -82,7 +86,7 @@ class _Attention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, stretches: list[Stretch], dropout: float
     ) -> Tensor:
-        output = torch.empty_like(query)
+        output = _made_like(query, stretches[-1].queries.stop)
         saved = []
         for one in stretches:
             weights = _weights(one.asked(query) @ one.read(key).transpose(1, 2), one)
@@ -99,7 +103,9 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, *saved = ctx.saved_tensors
-        found = [torch.empty_like(one) for one in (query, key, value)]
+        last = ctx.stretches[-1]
+        ends = (last.queries.stop, last.tokens.stop, last.tokens.stop)
+        found = [_made_like(one, end) for one, end in zip((query, key, value), ends, strict=True)]
         for place, one in enumerate(ctx.stretches):
             weights, *mask = saved[place * ctx.each : (place + 1) * ctx.each]
             mask = [one.to(weights.dtype) for one in mask]
@@ -114,6 +120,13 @@ class _Attention(torch.autograd.Function):
             found[1][one.tokens] = one.own(of_products.transpose(1, 2) @ one.asked(query))
             found[2][one.tokens] = one.own(dropped.transpose(1, 2) @ asked)
         return *found, None, None
+
+
+def _made_like(values: Tensor, end: int) -> Tensor:
+    """Return room for values up to ``end``, with zeros after it."""
+    made = torch.empty_like(values)
+    made[end:] = 0
+    return made
 
 
 def _weights(products: Tensor, one: Stretch) -> Tensor:
