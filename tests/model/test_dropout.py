@@ -1,6 +1,8 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 
-from cedistill.model.dropout import dropped
+from cedistill.model.dropout import Dropout, draw_so, drawn_from, dropped
 
 
 def test_values_are_dropped_at_the_rate_and_scaled():
@@ -36,3 +38,32 @@ def test_the_seed_tells_what_is_dropped():
 def test_nothing_is_dropped_outside_training():
     values = torch.ones(3)
     assert dropped(values, 0.5, training=False) is values and dropped(values, 0.0, training=True) is values
+
+
+def test_seeds_of_threads_do_not_mix():
+    values = torch.ones(20_000)
+
+    def drop(seed):
+        with drawn_from(seed):
+            return torch.stack([dropped(values, 0.3, training=True) for _ in range(20)])
+
+    alone = [drop(seed) for seed in (1, 2)]
+    torch.manual_seed(9)
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(drop, (1, 2)))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+    assert not torch.equal(*together)
+    assert torch.equal(torch.get_rng_state(), before)  # nothing came from the process's generator
+
+
+def test_modules_draw_so_too():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.5))
+    draw_so(model)
+    assert type(model[1]) is Dropout and isinstance(model[1], torch.nn.Dropout)
+    values = torch.ones(1000, 3)
+    torch.manual_seed(4)
+    expected = dropped(values, 0.5, training=True)
+    torch.manual_seed(4)
+    assert torch.equal(model[1](values), expected)
+    assert model.eval()[1](values) is values

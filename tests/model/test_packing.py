@@ -10,6 +10,7 @@ from cedistill.model import attention, packing
 from cedistill.model.attention import Rows, by_jagged, by_segment, packed_attention
 from cedistill.model.encode import EncodedPair, make_encoder, max_positions
 from cedistill.model.forward import batch_maker, cut_by_tokens, logits, make_batch, pack_chunk
+from cedistill.model.lanes import LEAST_TOKENS
 from cedistill.model.packing import Packing, packing_of, prepare_packing
 from cedistill.model.saving import save_model
 
@@ -49,11 +50,12 @@ LENGTHS = {
 }
 
 
-def both(model, pairs, max_tokens=900):
+def both(model, pairs, max_tokens=900, multiple=1):
     """Return the logits of padded chunks by the model as transformers runs it, and of packed chunks."""
     pad = model.config.pad_token_id
     packed = copy.deepcopy(model)
-    batch = make_batch(pairs, pad, max_tokens, 0, prepare_packing(packed))
+    packing = prepare_packing(packed)._replace(multiple=multiple)
+    batch = make_batch(pairs, pad, max_tokens, 0, packing)
     return logits(model, make_batch(pairs, pad, 2000, 64)), logits(packed, batch), packed
 
 
@@ -71,8 +73,11 @@ def test_packed_scores_and_gradients_are_those_of_padded_pairs(family, lengths):
         if left.grad is not None:
             torch.testing.assert_close(right.grad, left.grad, rtol=1e-4, atol=1e-5, msg=lambda t, n=name: f"{n}: {t}")
     with torch.no_grad():
-        batch = make_batch(random_pairs(model, LENGTHS[lengths]), 0, 10**6, 0, prepare_packing(twin))
-        torch.testing.assert_close(logits(twin, batch), padded, rtol=0, atol=1e-5)
+        for multiple in (1, 64):
+            packing = prepare_packing(twin)._replace(multiple=multiple)
+            batch = make_batch(random_pairs(model, LENGTHS[lengths]), 0, 10**6, 0, packing)
+            assert batch["chunks"][0]["input_ids"].numel() % multiple == 0
+            torch.testing.assert_close(logits(twin, batch), padded, rtol=0, atol=1e-5)
     if len(padded) > 3:
         assert padded.std() > 0.01
 
@@ -83,7 +88,7 @@ def test_packed_scores_under_bf16(family):
     pairs = random_pairs(model, LENGTHS["random"])
     exact, _, _ = both(model, pairs)
     with torch.autocast("cpu", torch.bfloat16):
-        _, packed, twin = both(model, pairs)
+        _, packed, twin = both(model, pairs, multiple=64)
         with torch.no_grad():
             _, fused, _ = both(model, pairs)
     assert packed.dtype == torch.float32
@@ -137,6 +142,8 @@ def test_which_models_are_packed_where(monkeypatch):
     assert packing_of(model_of("bert"), "cpu") == Packing()
     assert packing_of(model_of("bert", **wide), "cpu") == Packing()
     assert packing_of(model_of("roberta", **wide), "cpu") == Packing(padding_id=1)
+    assert packing_of(model_of("bert"), "cpu", "bf16") == Packing(multiple=64)
+    assert packing_of(model_of("bert"), "cuda", "bf16") == Packing()
     assert packing_of(model_of("bert"), "cuda") == Packing()
     assert packing_of(model_of("bert"), "mps") is None
     assert packing_of(model_of("deberta", **wide), "cpu") is None
@@ -159,6 +166,8 @@ def test_packed_chunk_by_hand():
     assert chunk["token_type_ids"].tolist() == [[0, 0, 1, 1]]
     assert chunk["cu_seq_lens_q"].tolist() == chunk["cu_seq_lens_k"].tolist() == [0, 3, 4]
     assert chunk["max_length_q"] == chunk["max_length_k"] == 3
+    filled = pack_chunk(pairs, Packing(multiple=3))
+    assert filled["input_ids"].tolist() == [[5, 6, 7, 8, 0, 0]] and filled["cu_seq_lens_q"].tolist() == [0, 3, 4]
     roberta = pack_chunk([EncodedPair([0, 1, 7], None), EncodedPair([0, 9], None)], Packing(padding_id=1))
     assert roberta["position_ids"].tolist() == [[2, 1, 3, 2, 3]]  # 1 is the padding token, in the text
     assert "token_type_ids" not in roberta
@@ -174,6 +183,11 @@ def test_cuts_by_tokens():
     assert sorted(np.concatenate(cuts).tolist()) == list(range(500))
     assert max(sums) <= 1000
     assert min(sums) > 0.5 * max(sums)  # no small rest
+    for limit, lanes, count in ((10**6, 3, 3), (6000, 4, 4), (3000, 4, 8), (10**6, 100, lengths.sum() // LEAST_TOKENS)):
+        cuts = cut_by_tokens(lengths, limit, lanes)
+        assert len(cuts) == pytest.approx(count, rel=0.1)
+        assert sorted(np.concatenate(cuts).tolist()) == list(range(500))
+    assert len(cut_by_tokens([40, 30, 20], 1000, lanes=4)) == 1  # too little to share
 
 
 @pytest.mark.parametrize("window", [None, 4])

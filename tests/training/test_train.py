@@ -108,6 +108,7 @@ def test_steps_are_those_of_a_plain_loop(data, tiny_bert, tmp_path):
 
 KILLED = """
 import os, signal, sys
+{lanes}
 from cedistill.config.train_data import TrainData
 from cedistill.training.train import train
 
@@ -121,11 +122,28 @@ def progress(step, steps, words):
 settings = ["training.steps=12", "training.queries=4", "training.learning_rate=1e-3", "training.precision=float32"]
 train(backbone, "bce", output, data=data, settings=settings, workers=1, resume=resume == "resume", progress=progress)
 """
+TWO_LANES = """
+import torch
+from cedistill.model import forward
+from cedistill.training import gradient_cache, loading
+torch.set_num_threads(2)
+forward.LEAST_TOKENS = 16
+in_lanes = gradient_cache.in_lanes
+
+def seen(function, items, lanes):
+    assert lanes == 2, lanes
+    return in_lanes(function, items, lanes)
+
+gradient_cache.in_lanes = seen
+"""
 
 
-def test_killed_and_resumed_equals_uninterrupted(tiny, tiny_bert_with_dropout, tmp_path):
+@pytest.mark.parametrize("lanes", ["", TWO_LANES], ids=["one lane", "two lanes"])
+def test_killed_and_resumed_equals_uninterrupted(lanes, tiny, tiny_bert_with_dropout, tmp_path):
+    code = KILLED.replace("{lanes}", lanes)
+
     def run(output, stop, resume=""):
-        command = [sys.executable, "-c", KILLED, str(tiny_bert_with_dropout), str(tiny), str(output), str(stop), resume]
+        command = [sys.executable, "-c", code, str(tiny_bert_with_dropout), str(tiny), str(output), str(stop), resume]
         return subprocess.run(command, capture_output=True, text=True).returncode
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
