@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,12 @@ from transformers import (
 )
 
 from cedistill.model.encode import EncodedPair
-from cedistill.model.forward import Batch, batch_maker, logits
+from cedistill.model.forward import Batch, batch_maker, chunk_logits
+from cedistill.model.lanes import lanes_of
 from cedistill.model.precision import autocast
+from cedistill.model.scoring import batch_scores
 from cedistill.model.shapes import SHAPES, forward_flops
+from cedistill.training.gradient_cache import backward
 
 HEAD_WIDTH = {"minilm-l6": 32, "minilm-l12": 32}
 TOKENS = 95
@@ -85,11 +89,11 @@ def scoring(
 ) -> dict[str, Any]:
     """Return pairs and floating-point operations a second when scoring pairs of exactly ``tokens`` tokens."""
     model = random_encoder(name).to(place).eval()
-    batch = batch_maker(model, 0, place, precision)(random_pairs([tokens] * pairs))
+    lanes = lanes_of(model, place)
+    batch = batch_maker(model, 0, place, precision, lanes=lanes)(random_pairs([tokens] * pairs))
 
     def once() -> None:
-        with torch.inference_mode(), autocast(precision, place):
-            logits(model, batch)
+        batch_scores(model, batch, precision, lanes)
 
     seconds = _best(once, repetitions)
     flops = pairs * forward_flops(SHAPES[name], tokens) / seconds
@@ -104,14 +108,15 @@ def training(
     Batches are ready before the clock starts: text is what loader workers are for.
     """
     model = random_encoder(name).to(place).train()
-    make = batch_maker(model, 0, place, precision)
+    lanes = 1 if compiled else lanes_of(model, place)
+    make = batch_maker(model, 0, place, precision, lanes=lanes)
     groups = [passage_lengths(documents, seed=seed) for seed in range(4)]
     batches = itertools.cycle([make(random_pairs(lengths)) for lengths in groups])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     run = torch.compile(model, dynamic=True) if compiled else model
 
     def once() -> None:
-        step(run, next(batches), optimizer, precision, place)
+        step(run, next(batches), optimizer, precision, place, lanes)
 
     seconds = _best(once, repetitions, each=4)
     flops = 3 * np.mean([sum(forward_flops(SHAPES[name], one) for one in lengths) for lengths in groups]) / seconds
@@ -123,11 +128,17 @@ def training(
     }
 
 
-def step(model: Any, batch: Batch, optimizer: Any, precision: str, place: torch.device) -> None:
-    """Do one optimisation step on scores' distance from zero."""
-    with autocast(precision, place):
-        scores = logits(model, batch)
-    scores.square().mean().backward()
+def step(model: Any, batch: Batch, optimizer: Any, precision: str, place: torch.device, lanes: int = 1) -> None:
+    """Do one optimisation step on scores' distance from zero, all activations kept."""
+    backward(
+        partial(chunk_logits, model),
+        batch,
+        lambda scores: scores.square().mean(),
+        10**9,
+        partial(autocast, precision, place),
+        lanes=lanes,
+        parameters=list(model.parameters()),
+    )
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()

@@ -73,6 +73,8 @@ def measure(backbone: str, size: int, words: int, kept: int, precision: str) -> 
             lambda flat: loss(flat.view(1, -1), targets),
             kept,
             functools.partial(autocast, precision, device),
+            lanes=collate.lanes,
+            parameters=list(model.parameters()),
         )
         return [chunk["input_ids"].numel() for chunk in batch["pairs"]["chunks"]]
 

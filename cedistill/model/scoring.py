@@ -58,15 +58,10 @@ def score_stream(
         keep_freed_memory()
     lanes = lanes_of(model, device) if compiled is None else 1
     make = batch_maker(model, encoder.pad_id, device, precision, max_tokens, lanes)
-    scorer = model if compiled is None else compiled
     size = WINDOW if on_processor else ACCELERATOR_WINDOW
 
     def prepare(window: list[Pair]) -> Batch:
         return make(encoder.encode(window))
-
-    def score(chunk: Chunk) -> torch.Tensor:
-        with torch.inference_mode(), autocast(precision, device):
-            return chunk_logits(scorer, chunk)
 
     with ThreadPoolExecutor(1) as worker:
         windows = _windows(pairs, size)
@@ -76,8 +71,8 @@ def score_stream(
             batch = pending.result()
             following = next(windows, None)
             pending = None if following is None else worker.submit(prepare, following)
-            with _evaluating(model), autocast(precision, device):  # one lane converts weights once a window
-                scores = in_order(in_lanes(score, batch["chunks"], lanes), batch["order"])
+            with _evaluating(model):
+                scores = batch_scores(model if compiled is None else compiled, batch, precision, lanes)
             yield scores.cpu().numpy()
 
 
@@ -114,6 +109,25 @@ def score_pairs(
         if progress is not None:
             progress(done, len(pairs))
     return scores
+
+
+def batch_scores(model: Any, batch: Batch, precision: str = "float32", lanes: int = 1) -> torch.Tensor:
+    """Return the raw logits of a batch in the order of its pairs, float32 [pairs], without a graph.
+
+    Args:
+        model: a one-logit sequence classifier, in evaluation mode.
+        batch: of at least one pair.
+        precision: ``float32`` or ``bf16``.
+        lanes: how many chunks run at once.
+    """
+    device = device_of(model)
+
+    def score(chunk: Chunk) -> torch.Tensor:
+        with torch.inference_mode(), autocast(precision, device):
+            return chunk_logits(model, chunk)
+
+    with autocast(precision, device):  # so that one lane converts weights once
+        return in_order(in_lanes(score, batch["chunks"], lanes), batch["order"])
 
 
 def checked(pairs: Iterable[Any]) -> Iterator[Pair]:
