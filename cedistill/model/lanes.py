@@ -41,7 +41,7 @@ def in_lanes(function: Callable[[Item], Result], items: Iterable[Item], lanes: i
     threads = torch.get_num_threads()
     each = max(1, threads // lanes)
     try:
-        # Said to this thread too: that of MKL is the whole process's, and the last word counts.
+        # MKL's number is the whole process's: the lanes have the last word, until this thread has it again.
         with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(each,)) as pool:
             return list(pool.map(function, items))
     finally:
