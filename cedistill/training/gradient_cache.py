@@ -56,7 +56,7 @@ def backward(
     chunks = batch["chunks"]
     again = scored_twice([chunk["input_ids"].numel() for chunk in chunks], graph_tokens)
     lanes = max(1, min(lanes, len(chunks)))
-    draws = _OfProcess() if lanes == 1 else _OfSeed()
+    draws = _OfProcess(again) if lanes == 1 else _OfSeed()
     twice = [range(lane, again, lanes) for lane in range(lanes)]
     once = [range(again + (lane - again) % lanes, len(chunks), lanes) for lane in range(lanes)]
 
@@ -126,13 +126,15 @@ class _OfSeed:
 
 
 class _OfProcess:
-    """Dropout from the generators of the process, whose states are noted the first time."""
+    """Dropout from the generators of the process, whose states are noted for chunks that are scored twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, twice: int) -> None:
+        self.twice = twice
         self.states: dict[int, list[Tensor]] = {}
 
     def first(self, score: Score, place: int, chunk: Chunk) -> Tensor:
-        self.states[place] = _random_states()
+        if place < self.twice:
+            self.states[place] = _random_states()
         return score(chunk)
 
     def again(self, score: Score, place: int, chunk: Chunk) -> Tensor:
