@@ -1,7 +1,8 @@
 """Which models take pairs laid end to end, without padding, and what makes them do so.
 
 Such a model attends by :func:`cedistill.model.attention.packed_attention`, and a forward hook hands its head one row a
-pair in place of one row a chunk. Its classes, weights and padded forward pass stay as they are.
+pair in place of one row a chunk. Its class, weights and padded forward pass stay as they are; layers of BERT's kind and
+dropout take subclasses of theirs.
 """
 
 from __future__ import annotations

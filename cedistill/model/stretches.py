@@ -22,12 +22,16 @@ MULTIPLE = 32
 
 
 class Stretch(NamedTuple):
-    """Rows of T tokens that one pair is read with, and where it lies: in them, among the tokens, among the queries."""
+    """Rows of T tokens that one pair is read with, and where it lies: in them, among the tokens, among the queries.
+
+    Queries are of ``every`` token, or of one a pair.
+    """
 
     rows: slice
     inner: slice
     tokens: slice
     queries: slice
+    every: bool
     window: int | None
 
     def read(self, values: Tensor) -> Tensor:
@@ -36,7 +40,7 @@ class Stretch(NamedTuple):
 
     def asked(self, values: Tensor) -> Tensor:
         """Return its queries: all rows, or the one of the pair, [heads, rows or 1, width]."""
-        return values[self.rows if self.queries == self.tokens else self.queries].transpose(0, 1)
+        return values[self.rows if self.every else self.queries].transpose(0, 1)
 
     def own(self, values: Tensor) -> Tensor:
         """Return the pair's own of what was made of the stretch's rows, [tokens, heads, width]."""
@@ -44,7 +48,7 @@ class Stretch(NamedTuple):
 
     def answer(self, values: Tensor) -> Tensor:
         """Return the pair's own of what was made of its queries, [tokens or 1, heads, width]."""
-        return self.own(values) if self.queries == self.tokens else values.transpose(0, 1)
+        return self.own(values) if self.every else values.transpose(0, 1)
 
 
 def by_stretch(
@@ -72,11 +76,9 @@ def _stretches(starts: list[int], whole: int, every: bool, window: int | None) -
         rows = min(whole, -(-(end - start) // MULTIPLE) * MULTIPLE)
         first = min(start, whole - rows)
         tokens = slice(start, end)
-        inner, reach = (
-            slice(start - first, end - first),
-            window if window is not None and end - start > window else None,
-        )
-        yield Stretch(slice(first, first + rows), inner, tokens, tokens if every else slice(pair, pair + 1), reach)
+        queries = tokens if every else slice(pair, pair + 1)
+        reach = window if window is not None and end - start > window else None
+        yield Stretch(slice(first, first + rows), slice(start - first, end - first), tokens, queries, every, reach)
 
 
 class _Attention(torch.autograd.Function):
@@ -108,7 +110,7 @@ class _Attention(torch.autograd.Function):
         found = [_made_like(one, end) for one, end in zip((query, key, value), ends, strict=True)]
         for place, one in enumerate(ctx.stretches):
             weights, *mask = saved[place * ctx.each : (place + 1) * ctx.each]
-            mask = [one.to(weights.dtype) for one in mask]
+            mask = [kept_ones.to(weights.dtype) for kept_ones in mask]
             dropped = weights * mask[0] if mask else weights
             asked = one.asked(gradients[0])
             of_weights = asked @ one.read(value).transpose(1, 2)
@@ -137,7 +139,7 @@ def _weights(products: Tensor, one: Stretch) -> Tensor:
     if one.window is not None:
         products.masked_fill_(_far(products, one), -math.inf)
     weights = products.softmax(-1)
-    if one.queries == one.tokens:
+    if one.every:
         weights[:, :start] = 0
         weights[:, end:] = 0
     return weights
@@ -145,5 +147,5 @@ def _weights(products: Tensor, one: Stretch) -> Tensor:
 
 def _far(products: Tensor, one: Stretch) -> Tensor:
     places = torch.arange(products.shape[-1], device=products.device)
-    asked = places if one.queries == one.tokens else places[one.inner.start : one.inner.start + 1]
+    asked = places if one.every else places[one.inner.start : one.inner.start + 1]
     return (asked[:, None] - places).abs() >= (one.window or 0)

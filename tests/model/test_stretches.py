@@ -6,7 +6,14 @@ from cedistill.model.attention import Rows, by_segment
 from cedistill.model.dropout import drawn_from
 from cedistill.model.stretches import MULTIPLE, by_stretch
 
-LENGTHS = {"mixed": [5, 33, 1, 40, 70], "one": [200], "one token": [1], "equal": [32] * 3, "short": [3, 2, 1]}
+LENGTHS = {
+    "mixed": [5, 33, 1, 40, 70],
+    "one": [200],
+    "one token": [1],
+    "equal": [32] * 3,
+    "short": [3, 2, 1],
+    "ones": [1, 1, 5, 40],
+}
 
 
 def _rows(lengths, first_only=False, filled=0, dtype=torch.float32, width=8):
