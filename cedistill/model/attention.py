@@ -57,7 +57,7 @@ def packed_attention(
         dropout: share of the attention's weights that is dropped.
         scaling: factor of the products, by default 1 / sqrt(width).
         sliding_window: as transformers gives it: a token sees those fewer than this many places away; None for all.
-        cu_seq_lens_q: where pairs start, and T, int32 [pairs + 1]; None for padded chunks.
+        cu_seq_lens_q: where pairs start, and where the last one ends, int32 [pairs + 1]; None for padded chunks.
         max_length_q: tokens of the longest pair.
         others: ignored.
     """
@@ -83,7 +83,7 @@ def attend(
 
     Args:
         rows: of T tokens, pairs one after the other.
-        starts: where pairs start, and T, int32 [pairs + 1].
+        starts: where pairs start, and where the last one ends, int32 [pairs + 1].
         longest: tokens of the longest pair; None to find out, for which a GPU is waited.
         scale: factor of the products.
         dropout: share of the attention's weights that is dropped.

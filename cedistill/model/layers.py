@@ -70,7 +70,7 @@ def packed_layer(layer: Any, hidden: Tensor, starts: Tensor, longest: int | None
     Args:
         layer: of BERT's kind.
         hidden: of T tokens, pairs one after the other.
-        starts: where pairs start, and T, int32 [pairs + 1].
+        starts: where pairs start, and where the last one ends, int32 [pairs + 1].
         longest: tokens of the longest pair.
         first_only: nothing but the first tokens is read after this layer.
     """
